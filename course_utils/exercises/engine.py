@@ -1,0 +1,172 @@
+"""The exercise engine.
+
+A notebook holds a stub and one line, ``f = check("lab1.3", f)``. The line says whether ``f`` is
+right, and returns the learner's ``f`` if it is and the reference answer if not, so that the cells
+after it always run. The references and their tests live in one module a week.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import json
+import linecache
+import os
+import textwrap
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WEEKS = ("week1",)
+
+
+class Wrong(Exception):
+    """Raised by an exercise's test; the message names the misconception, not the answer."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: what is asked, the reference answer, how an answer is tested, and help.
+
+    ``test(answer)`` returns for a right answer and raises :class:`Wrong` for a wrong one.
+    """
+
+    id: str
+    title: str
+    reference: Any
+    test: Callable[[Any], None]
+    hints: tuple[str, ...]
+
+
+def find(id: str) -> Exercise:
+    """The exercise of that id.
+
+    Raises
+    ------
+    KeyError
+        if there is none.
+    """
+    known = _all()
+    if id not in known:
+        raise KeyError(f"There is no exercise {id!r}; there are {', '.join(known)}.")
+    return known[id]
+
+
+def _all() -> dict[str, Exercise]:
+    modules = [importlib.import_module(f"{__package__}.{week}") for week in WEEKS]
+    return {exercise.id: exercise for module in modules for exercise in module.EXERCISES}
+
+
+def check(id: str, answer: Any) -> Any:
+    """Test an answer, say what came out, and return it if right, else the reference answer.
+
+    An answer counts as not attempted if it is None or ``...``, or a function that still raises
+    NotImplementedError. An error in the learner's code is shown with its line.
+    """
+    exercise = find(id)
+    status, message = judge(exercise, answer)
+    fallback = f'Going on with the reference answer. hint("{id}") helps.'
+    if status == "right":
+        print(f"{id} ✓ {exercise.title}: right.")
+    elif status == "not attempted":
+        print(f"{id} not attempted yet. {fallback}")
+    else:
+        print(f"{id} ✗ {message}\n{fallback}")
+    _remember(id, status)
+    return answer if status == "right" else copy.deepcopy(exercise.reference)
+
+
+def judge(exercise: Exercise, answer: Any) -> tuple[str, str]:
+    """``("right" | "wrong" | "not attempted", message)``, without printing or remembering."""
+    if answer is None or answer is ...:
+        return "not attempted", ""
+    if callable(exercise.reference) and not callable(answer):
+        return "wrong", f"Expected a function, got {type(answer).__name__}."
+    try:
+        exercise.test(answer)
+    except NotImplementedError:
+        return "not attempted", ""
+    except Wrong as wrong:
+        return "wrong", str(wrong)
+    except Exception as error:  # the learner's code may raise anything
+        return "wrong", _describe(error)
+    return "right", ""
+
+
+def _describe(error: Exception) -> str:
+    """Type, message and the last line of the learner's own code that an error passed through."""
+    here = str(Path(__file__).parents[1])
+    own = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
+    # Prefer notebook cells to libraries the learner's code called.
+    cells = [f for f in own if "site-packages" not in f.filename] or own
+    if not cells:
+        return f"The check could not use your answer: {type(error).__name__}: {error}"
+    frame = cells[-1]
+    line = frame.line or linecache.getline(frame.filename, frame.lineno or 0).strip()
+    return f"Your code raised {type(error).__name__}: {error}\n  line {frame.lineno}: {line}"
+
+
+def hint(id: str, number: int | None = None) -> None:
+    """Print the exercise's hints up to ``number`` (all of them by default)."""
+    hints = find(id).hints
+    for position, text in enumerate(hints[:number], 1):
+        print(f"Hint {position} of {len(hints)}: {text}")
+
+
+def solution(id: str) -> None:
+    """Print the reference answer."""
+    print(source(find(id)))
+
+
+def source(exercise: Exercise) -> str:
+    """The reference answer as code: a function's source, or a value's literal."""
+    if callable(exercise.reference):
+        return textwrap.dedent(inspect.getsource(exercise.reference)).rstrip()
+    return repr(exercise.reference)
+
+
+# ---------------------------------------------------------------- progress
+
+
+def progress(reset: bool = False) -> None:
+    """Print which exercises are solved; ``reset=True`` forgets them all."""
+    if reset:
+        _file().unlink(missing_ok=True)
+    known, done = _all(), _load()
+    for id, exercise in known.items():
+        print(f"{id:8s} {done.get(id, 'not attempted'):14s} {exercise.title}")
+    solved = sum(done.get(id) == "right" for id in known)
+    print(f"{solved} of {len(known)} solved")
+
+
+def _file() -> Path:
+    from ..settings import default_cache
+
+    return Path(os.environ.get("COURSE_CACHE") or default_cache()).expanduser() / "progress.json"
+
+
+def _load() -> dict[str, str]:
+    try:
+        done = json.loads(_file().read_text())
+        return done if isinstance(done, dict) else {}
+    except (OSError, ValueError):  # none yet, or damaged: start afresh
+        return {}
+
+
+def _remember(id: str, status: str) -> None:
+    """Keep the best status an exercise has had. Two kernels may write: the last one wins whole."""
+    done = _load()
+    if done.get(id) == "right" or done.get(id) == status:
+        return
+    done[id] = status
+    target = _file()
+    temporary = target.with_name(f"progress.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(done, indent=1))
+        temporary.replace(target)
+    except OSError:  # a cache that cannot be written must not stop a lesson
+        pass

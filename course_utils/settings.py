@@ -1,0 +1,130 @@
+"""Which model, data, device and precision a notebook uses, and where that was decided.
+
+The defaults need nothing but the installed wheels. Five environment variables change them:
+
+===============  ==================================================================
+COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder
+COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
+COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
+COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``
+COURSE_CACHE     folder for converted models and learners' progress
+===============  ==================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+EMBEDDED = "embedded"
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class CourseError(RuntimeError):
+    """A problem the reader can cure; the message is one sentence that says how."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices of one run. Build it with :func:`current`."""
+
+    model: str = EMBEDDED
+    data: str = EMBEDDED
+    device: str = "cpu"
+    dtype: str = "float32"
+    cache: Path = Path("~/.cache/course_utils")
+    sources: dict = field(default_factory=dict, compare=False)
+
+    def __str__(self) -> str:
+        """The one-screen summary the notebooks print."""
+        model = "SmolLM2-135M-Instruct (embedded)" if self.model == EMBEDDED else self.model
+        data = "the course's own dialogues (embedded)" if self.data == EMBEDDED else self.data
+        rows = [
+            ("model", model, "COURSE_MODEL"),
+            ("data", data, "COURSE_DATA"),
+            ("device", self.device, "COURSE_DEVICE"),
+            ("dtype", self.dtype, "COURSE_DTYPE"),
+        ]
+        return "\n".join(
+            f"{name:7s} {value:40s} {variable if variable in self.sources else 'default'}"
+            for name, value, variable in rows
+        )
+
+
+def default_cache() -> Path:
+    """``$XDG_CACHE_HOME/course_utils``, or ``~/.cache/course_utils``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "course_utils"
+
+
+def current() -> Settings:
+    """Read the settings from the environment.
+
+    Returns
+    -------
+    Settings with ``device`` and ``dtype`` resolved: the first GPU where there is one, else the
+    CPU; float32 on a CPU (greedy answers then agree between machines) and bfloat16 on a GPU that
+    computes in it.
+
+    Raises
+    ------
+    CourseError
+        if a variable holds something that cannot be used here.
+    """
+    env = {k: v.strip() for k, v in os.environ.items() if k.startswith("COURSE_") and v.strip()}
+    device = env.get("COURSE_DEVICE") or _default_device()
+    _check_device(device)
+    dtype = env.get("COURSE_DTYPE") or _default_dtype(device)
+    if dtype not in DTYPES:
+        raise CourseError(f"COURSE_DTYPE={dtype} is unknown; choose one of {', '.join(DTYPES)}.")
+    return Settings(
+        model=env.get("COURSE_MODEL", EMBEDDED),
+        data=env.get("COURSE_DATA", EMBEDDED),
+        device=device,
+        dtype=dtype,
+        cache=Path(env.get("COURSE_CACHE") or default_cache()).expanduser(),
+        sources=env,
+    )
+
+
+def _default_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = None
+    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable.get(kind, False):
+        raise CourseError(f"COURSE_DEVICE={device} is not available here; unset it or use cpu.")
+
+
+def _default_dtype(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda") and torch.cuda.is_bf16_supported():
+        return "bfloat16"
+    return "float32"
+
+
+@lru_cache
+def cpu_features() -> tuple[str, ...]:
+    """The instruction sets that make bfloat16 fast: any of ``amx``, ``avx512_bf16``; else empty.
+
+    Read from ``/proc/cpuinfo``: other systems report neither, and the course then stays in fp32.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return ()
+    found = [("amx", "amx_bf16"), ("avx512_bf16", "avx512_bf16")]
+    return tuple(name for name, flag in found if flag in flags)

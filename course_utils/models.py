@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,11 @@ def verify(wheel: Wheel) -> Path:
 # ---------------------------------------------------------------- convert once
 
 
+def folder_name(wheel: Wheel) -> str:
+    """Name of a converted model's folder in the cache; another wheel gets another folder."""
+    return f"{wheel.name}-{wheel.sha256[:8]}"
+
+
 def prepare(settings: Settings | None = None, wheel: Wheel = SMOLLM2, convert=None) -> Path:
     """Folder with the embedded model as safetensors; converts it the first time (about 30 s).
 
@@ -111,14 +117,14 @@ def prepare(settings: Settings | None = None, wheel: Wheel = SMOLLM2, convert=No
     from filelock import FileLock
 
     cache = (settings or current()).cache
-    folder = cache / "models" / f"{wheel.name}-{wheel.sha256[:8]}"
-    if _is_complete(folder):  # before locking: a read-only cache that is complete is fine
+    folder = cache / "models" / folder_name(wheel)
+    if is_complete(folder):  # before locking: a read-only cache that is complete is fine
         return folder
     source = verify(wheel)
     with _writable(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if _is_complete(folder):  # another process did it while we waited
+            if is_complete(folder):  # another process did it while we waited
                 return folder
             for leftover in folder.parent.glob(f"{folder.name}.tmp*"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -162,7 +168,7 @@ def _write_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(files, indent=1))
 
 
-def _is_complete(folder: Path, thorough: bool = False) -> bool:
+def is_complete(folder: Path, thorough: bool = False) -> bool:
     """True if every file is as it was written. Checksums are recomputed when a time has changed."""
     try:
         files = json.loads((folder / "manifest.json").read_text())

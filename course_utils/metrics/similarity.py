@@ -1,0 +1,46 @@
+"""Semantic similarity: the cosine of two sentence vectors (Reimers and Gurevych 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+class Embedder:
+    """Sentence vectors by mean pooling over an encoder's last layer.
+
+    ``Embedder(*load_encoder())`` uses all-MiniLM-L6-v2: 384 numbers a text.
+    """
+
+    def __init__(self, model, tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> torch.Tensor:
+        """Unit vectors [texts, width], in the texts' order; long texts are cut at the model's limit.
+
+        Raises
+        ------
+        ValueError
+            for an empty list.
+        """
+        if not texts:
+            raise ValueError("There is nothing to encode: the list of texts is empty.")
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = []
+        for start in range(0, len(order), batch_size):
+            batch = [texts[i] for i in order[start : start + batch_size]]
+            tokens = self.tokenizer(
+                batch, padding=True, truncation=True, max_length=256, return_tensors="pt"
+            ).to(self.model.device)
+            states = self.model(**tokens).last_hidden_state  # [batch, length, width]
+            mask = tokens["attention_mask"][..., None].to(states.dtype)
+            vectors.append((states * mask).sum(1) / mask.sum(1))
+        inverse = torch.tensor(order).argsort()
+        return torch.nn.functional.normalize(torch.cat(vectors)[inverse], dim=-1)
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Row-wise cosine of two sets of unit vectors [n, width] → [n], in [-1, 1]."""
+    return (a * b).sum(-1)

@@ -1,0 +1,169 @@
+"""Maintainer's tools for notebooks: execute, refresh, solve, lint. Never imported by a notebook."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from .exercises import engine
+
+COMPARED = "nbval-check-output"
+CHECK_LINE = re.compile(r"^(\w+) = check\(\"([\w.]+)\", \1\)", re.M)
+MAX_BYTES = 500_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution cost."""
+
+    path: Path
+    seconds: float
+    peak_gb: float
+
+
+def find_notebooks(root: Path = Path(".")) -> list[Path]:
+    """The course's notebooks in teaching order."""
+    return sorted(p for p in root.glob("week*/*.ipynb"))
+
+
+def read(path: Path):
+    """A notebook as nbformat 4."""
+    return nbformat.read(path, as_version=4)
+
+
+def execute(path: Path, notebook=None, timeout: int = 1200, progress=None):
+    """Run all cells in a fresh kernel whose folder is the notebook's own.
+
+    Returns the executed notebook and a :class:`Run`. Raises nbclient's CellExecutionError, with the
+    cell and its traceback, if a cell fails.
+    """
+    import psutil
+    from nbclient import NotebookClient
+
+    notebook = notebook or read(path)
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )  # fmt: skip
+    start, peak, counter = time.monotonic(), 0, 0
+    with client.setup_kernel():
+        kernel = psutil.Process(client.km.provider.pid)
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code" and cell.source.strip():
+                counter += 1
+                client.execute_cell(cell, index, execution_count=counter)
+                peak = max(peak, _peak_bytes(kernel))
+            if progress:
+                progress(index + 1, len(notebook.cells))
+    return notebook, Run(path, time.monotonic() - start, peak / 1e9)
+
+
+def _peak_bytes(process) -> int:
+    """Largest resident size so far where the system tells it (Linux), else the present one."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+    except (OSError, TypeError):
+        return process.memory_info().rss
+
+
+def tidy(notebook):
+    """Remove what changes from run to run or breaks the page: timings, versions, widget state."""
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    })
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type != "code":
+            continue
+        kept = []
+        for output in cell.outputs:
+            widget = any("widget" in kind for kind in output.get("data", {}))
+            stream = output.output_type == "stream"
+            if widget:  # no saved page can show it; the static figure before it does
+                continue
+            if stream and kept and kept[-1].get("name") == output.name:
+                kept[-1].text += output.text
+                continue
+            output.get("metadata", {}).pop("needs_background", None)
+            kept.append(output)
+        cell.outputs = kept
+    return notebook
+
+
+def refresh(path: Path, progress=None) -> Run:
+    """Execute a notebook and save its outputs; the file is replaced only if all cells succeeded."""
+    notebook, run = execute(path, progress=progress)
+    temporary = path.with_suffix(".ipynb.tmp")
+    nbformat.write(tidy(notebook), temporary)
+    temporary.replace(path)
+    return run
+
+
+def solved(notebook):
+    """The notebook with every stub replaced by its reference answer (in place; also returned)."""
+    for cell in notebook.cells:
+        match = CHECK_LINE.search(cell.source) if cell.cell_type == "code" else None
+        if match:
+            name, id = match.groups()
+            exercise = engine.find(id)
+            answer = engine.source(exercise)
+            if not callable(exercise.reference):
+                answer = f"{name} = {answer}"
+            cell.source = f"{answer}\n\n{match[0]}"
+    return notebook
+
+
+def solve(path: Path, target: Path) -> Path:
+    """Write a solved copy, without outputs."""
+    notebook = solved(read(path))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target)
+    return target
+
+
+def lint(path: Path, least_compared: int = 0) -> list[str]:
+    """What is wrong with a saved notebook, one sentence each; empty if nothing is."""
+    notebook, problems = read(path), []
+    if path.stat().st_size > MAX_BYTES:
+        problems.append(f"is {path.stat().st_size:,} bytes; at most {MAX_BYTES:,}")
+    if "widgets" in notebook.metadata:
+        problems.append("has metadata.widgets, with which GitHub shows 'Invalid Notebook'")
+    ids = [cell.get("id") for cell in notebook.cells]
+    if len(set(ids)) != len(ids) or not all(ids):
+        problems.append("has cells without an id of their own")
+    compared = pictures = expected = 0
+    for number, cell in enumerate(notebook.cells):
+        if "execution" in cell.metadata:
+            problems.append(f"cell {number} carries timing metadata")
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        expected += 1
+        if cell.execution_count != expected:
+            problems.append(f"cell {number} has count {cell.execution_count}, not {expected}")
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                problems.append(f"cell {number} saved an error or stderr output")
+            if "image/png" in output.get("data", {}):
+                pictures += 1
+                after = notebook.cells[number + 1 : number + 2]
+                if not after or after[0].cell_type != "markdown":
+                    problems.append(f"cell {number} shows a picture and no text follows it")
+        if COMPARED in cell.metadata.get("tags", []):
+            compared += 1
+            if not cell.outputs:
+                problems.append(f"cell {number} is tagged {COMPARED} and has no output")
+    if not pictures:
+        problems.append("has no picture")
+    if compared < least_compared:
+        problems.append(f"has {compared} compared cells; at least {least_compared}")
+    return problems

@@ -15,7 +15,10 @@ def doctor(args) -> int:
 
     failed = 0
     for what, good, finding, cure in examine():
-        print(f"{'ok  ' if good else 'FAIL'} {what:22s} {finding}" + ("" if good else f"\n     → {cure}"))
+        print(
+            f"{'ok  ' if good else 'FAIL'} {what:22s} {finding}"
+            + ("" if good else f"\n     → {cure}")
+        )
         failed += not good
     print("the labs can run" if not failed else f"{failed} thing(s) to mend")
     return min(failed, 1)
@@ -48,7 +51,9 @@ def _each(paths: list[Path], action) -> int:
     failed = 0
     for path in paths or notebooks.find_notebooks():
         if not path.is_file():
-            raise CourseError(f"There is no notebook {path}; run this from the repository's folder.")
+            raise CourseError(
+                f"There is no notebook {path}; run this from the repository's folder."
+            )
         try:
             result = action(notebooks, path, _bar(path))
         except CellExecutionError as error:
@@ -79,7 +84,11 @@ def lint(args) -> int:
     """Check the structure of saved notebooks."""
     from . import notebooks
 
-    found = [(p, text) for p in args.notebooks or notebooks.find_notebooks() for text in notebooks.lint(p)]
+    found = [
+        (p, text)
+        for p in args.notebooks or notebooks.find_notebooks()
+        for text in notebooks.lint(p)
+    ]
     for path, text in found:
         print(f"{path} {text}")
     return min(len(found), 1)
@@ -94,7 +103,9 @@ def main(argv: list[str] | None = None) -> int:
         if function not in (doctor, fetch):
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
         if function is solve:
-            command.add_argument("--to", type=Path, default=Path("solved"), help="folder for the copies")
+            command.add_argument(
+                "--to", type=Path, default=Path("solved"), help="folder for the copies"
+            )
     args = parser.parse_args(argv)
     try:
         return args.function(args)

@@ -27,7 +27,12 @@ def examine(thorough: bool = True) -> Iterator[Line]:
         yield "settings", False, "unusable", str(error)
         return
     features = " and ".join(cpu_features())
-    yield "CPU", True, f"bfloat16 {'by ' + features if features else 'slow: training uses fp32'}", ""
+    yield (
+        "CPU",
+        True,
+        f"bfloat16 {'by ' + features if features else 'slow: training uses fp32'}",
+        "",
+    )
     yield "GPU", True, "none needed; computing on " + settings.device, ""
     yield _memory()
     yield _disk(settings)

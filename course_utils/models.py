@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +161,11 @@ def _convert_gguf(source: Path, target: Path) -> None:
 def _write_manifest(folder: Path) -> None:
     """Record each file's size, time and checksum; its presence marks the folder as complete."""
     files = {
-        path.name: {"size": path.stat().st_size, "mtime": path.stat().st_mtime_ns, "sha256": sha256(path)}
+        path.name: {
+            "size": path.stat().st_size,
+            "mtime": path.stat().st_mtime_ns,
+            "sha256": sha256(path),
+        }
         for path in sorted(folder.iterdir())
     }
     (folder / "manifest.json").write_text(json.dumps(files, indent=1))
@@ -222,6 +225,12 @@ def quiet():
 # ---------------------------------------------------------------- load
 
 
+def source(settings: Settings | None = None) -> str:
+    """What ``from_pretrained`` takes for the model the settings name: a folder, or a hub id."""
+    settings = settings or current()
+    return str(prepare(settings) if settings.model == EMBEDDED else settings.model)
+
+
 def load_llm(settings: Settings | None = None) -> LLM:
     """The language model the settings name, in evaluation mode, with its tokenizer.
 
@@ -234,38 +243,41 @@ def load_llm(settings: Settings | None = None) -> LLM:
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     settings = settings or current()
-    embedded = settings.model == EMBEDDED
-    source = prepare(settings) if embedded else settings.model
-    name = SMOLLM2.name if embedded else str(settings.model)
+    place = source(settings)
+    name = SMOLLM2.name if settings.model == EMBEDDED else str(settings.model)
     with quiet():
-        config = _read_config(source, name)
-        _check_memory(source, name)
+        config = _read_config(place, name)
+        _check_memory(place, name)
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         dtype = getattr(torch, settings.dtype)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+            tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left")
         except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"COURSE_MODEL={name} has no usable tokenizer; save it there with "
                 "tokenizer.save_pretrained(folder)."
             ) from error
         try:
-            model = auto.from_pretrained(source, dtype=dtype, use_safetensors=True)
+            model = auto.from_pretrained(place, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError) as error:
-            raise CourseError(f"COURSE_MODEL={name} has no readable safetensors weights.") from error
+            raise CourseError(
+                f"COURSE_MODEL={name} has no readable safetensors weights."
+            ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LLM(model.to(settings.device).eval(), tokenizer, name)
 
 
-def _read_config(source, name: str):
+def _read_config(place: str, name: str):
     """The model's configuration, if it belongs to a model that generates text."""
     from transformers import AutoConfig
 
-    if os.path.sep in str(source) and Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        raise CourseError(f"The folder COURSE_MODEL={name} holds no config.json; is it a saved model?")
+    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+        raise CourseError(
+            f"The folder COURSE_MODEL={name} holds no config.json; is it a saved model?"
+        )
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(place)
     except (OSError, ValueError) as error:
         raise CourseError(
             f"COURSE_MODEL={name} is neither a folder nor reachable on the hub; "
@@ -281,12 +293,12 @@ def _read_config(source, name: str):
     return config
 
 
-def _check_memory(source, name: str) -> None:
+def _check_memory(place: str, name: str) -> None:
     import psutil
 
-    if not Path(source).is_dir():
+    if not Path(place).is_dir():
         return
-    weights = sum(path.stat().st_size for path in Path(source).glob("*.safetensors"))
+    weights = sum(path.stat().st_size for path in Path(place).glob("*.safetensors"))
     free = psutil.virtual_memory().available
     if free < 1.5 * weights:
         raise CourseError(
@@ -355,7 +367,9 @@ class LLM:
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt. A text that already begins with the BOS token gets no second one."""
         bos = self.tokenizer.bos_token
-        return self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)))["input_ids"]
+        special = not (bos and text.startswith(bos))
+        with quiet():  # its warning about long texts comes before our sentence about them
+            return self.tokenizer(text, add_special_tokens=special)["input_ids"]
 
     def generate(self, prompts: Sequence[str], **options) -> list[str]:
         """One answer text a prompt, in the prompts' order. Options as for :meth:`answer`."""
@@ -373,7 +387,7 @@ class LLM:
         top_p: float = 1.0,
         repetition_penalty: float = 1.0,
         num_beams: int = 1,
-        batch_size: int = 32,
+        batch_size: int = 48,
         seed: int = 0,
         show: bool = False,
     ) -> list[Answer]:
@@ -442,7 +456,9 @@ class LLM:
         # [shared prefix | padding | rest]: padding in the middle, hidden by the mask, so that the
         # prefix is the same columns in every row.
         ids = torch.tensor([r[:shared] + [pad] * (longest - len(r)) + r[shared:] for r in rows])
-        mask = torch.tensor([[1] * shared + [0] * (longest - len(r)) + [1] * (len(r) - shared) for r in rows])
+        mask = torch.tensor(
+            [[1] * shared + [0] * (longest - len(r)) + [1] * (len(r) - shared) for r in rows]
+        )
         ids, mask = ids.to(device), mask.to(device)
         extra = {}
         if self._can_share and options["num_beams"] == 1 and longest > 1:

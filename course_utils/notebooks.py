@@ -51,7 +51,7 @@ def execute(path: Path, notebook=None, timeout: int = 1200, progress=None):
     )  # fmt: skip
     start, peak, counter = time.monotonic(), 0, 0
     with client.setup_kernel():
-        kernel = psutil.Process(client.km.provider.pid)
+        kernel = psutil.Process(client.km.provisioner.pid)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and cell.source.strip():
                 counter += 1
@@ -73,10 +73,12 @@ def _peak_bytes(process) -> int:
 
 def tidy(notebook):
     """Remove what changes from run to run or breaks the page: timings, versions, widget state."""
-    notebook.metadata = nbformat.from_dict({
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    })
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 TEMPLATES = {
     "none": "{dialogue}",
     "instruction": "Summarize the following conversation.\n\n{dialogue}\n\nSummary:",
-    "paraphrase": "Dialogue:\n\n{dialogue}\n\nWhat happened? Answer in one sentence.",
+    "paraphrase": "{dialogue}\n\nWhat is this conversation about? Answer in one sentence.",
     # The wording FLAN-T5 was trained on for dialogue summaries (Wei et al. 2021, FLAN templates).
     "flan": "Dialogue:\n\n{dialogue}\n\nWhat was going on?",
 }
@@ -25,7 +25,9 @@ def fill(template: str, dialogue: str) -> str:
     text = TEMPLATES.get(template, template)
     if "{dialogue}" not in text:
         known = ", ".join(TEMPLATES)
-        raise ValueError(f"Use one of {known}, or a text with {{dialogue}} in it; got {template!r}.")
+        raise ValueError(
+            f"Use one of {known}, or a text with {{dialogue}} in it; got {template!r}."
+        )
     return text.replace("{dialogue}", dialogue.strip())
 
 
@@ -43,7 +45,10 @@ def make_prompt(examples: Sequence[dict], dialogue: str, template: str = "instru
 
 
 def make_chat(
-    examples: Sequence[dict], dialogue: str, template: str = "instruction", system: str | None = None
+    examples: Sequence[dict],
+    dialogue: str,
+    template: str = "instruction",
+    system: str | None = None,
 ) -> list[dict]:
     """The same as a conversation: each example is a user turn and the assistant's answer to it.
 

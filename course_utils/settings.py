@@ -103,7 +103,11 @@ def _check_device(device: str) -> None:
         kind = torch.device(device).type
     except RuntimeError:
         kind = None
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    usable = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if not usable.get(kind, False):
         raise CourseError(f"COURSE_DEVICE={device} is not available here; unset it or use cpu.")
 

@@ -62,7 +62,10 @@ def test_off_values_change_nothing(rows):
 
 def test_any_batch_shape(rows):
     cube = rows[:8].reshape(2, 4, 50)
-    assert torch.equal(decoding.process(cube, t=2, k=9, p=0.7).reshape(8, 50), decoding.process(rows[:8], t=2, k=9, p=0.7))
+    assert torch.equal(
+        decoding.process(cube, t=2, k=9, p=0.7).reshape(8, 50),
+        decoding.process(rows[:8], t=2, k=9, p=0.7),
+    )
 
 
 def test_temperature_comes_before_top_p():
@@ -91,13 +94,19 @@ def test_sampling_never_draws_a_dropped_word():
 
 def test_generate_equals_transformers_greedy(llama):
     prompt = torch.tensor([5, 9, 33])
-    ours = decoding.generate(lambda ids: llama(ids[None]).logits[0, -1], prompt, max_new_tokens=20, eos_id=2)
-    theirs = llama.generate(prompt[None], attention_mask=torch.ones(1, 3), max_new_tokens=20, do_sample=False)[0]
+    ours = decoding.generate(
+        lambda ids: llama(ids[None]).logits[0, -1], prompt, max_new_tokens=20, eos_id=2
+    )
+    theirs = llama.generate(
+        prompt[None], attention_mask=torch.ones(1, 3), max_new_tokens=20, do_sample=False
+    )[0]
     assert ours.tolist() == theirs.tolist()
 
 
 def test_generate_stops_at_the_end_token_and_keeps_it():
-    ids = decoding.generate(lambda ids: torch.eye(3)[2], torch.tensor([0]), max_new_tokens=9, eos_id=2)
+    ids = decoding.generate(
+        lambda ids: torch.eye(3)[2], torch.tensor([0]), max_new_tokens=9, eos_id=2
+    )
     assert ids.tolist() == [0, 2]
 
 

@@ -27,7 +27,10 @@ def test_rouge_by_hand():
 def test_rouge_table_is_the_mean_over_references():
     scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
     want = [
-        [np.mean([scorer.score(r, p)[k].fmeasure for r in rs]) for k in ("rouge1", "rouge2", "rougeL")]
+        [
+            np.mean([scorer.score(r, p)[k].fmeasure for r in rs])
+            for k in ("rouge1", "rouge2", "rougeL")
+        ]
         for p, rs in zip(PREDICTIONS, REFERENCES)
     ]
     assert metrics.rouge_table(PREDICTIONS, REFERENCES) == pytest.approx(np.array(want))
@@ -41,7 +44,10 @@ def test_local_rouge_module_equals_rouge_score():
     for key, values in got.items():
         assert values == [scorer.score(r, p)[key].fmeasure for p, r in zip(PREDICTIONS, singles)]
     several = module.compute(predictions=PREDICTIONS, references=REFERENCES, use_aggregator=False)
-    best = [max(scorer.score(r, p)["rouge1"].fmeasure for r in rs) for p, rs in zip(PREDICTIONS, REFERENCES)]
+    best = [
+        max(scorer.score(r, p)["rouge1"].fmeasure for r in rs)
+        for p, rs in zip(PREDICTIONS, REFERENCES)
+    ]
     assert several["rouge1"] == pytest.approx(best)
     assert set(module.compute(predictions=PREDICTIONS, references=singles)) == set(got)
 
@@ -55,9 +61,13 @@ def test_local_bleu_module_equals_sacrebleu():
 def test_bleu_by_hand():
     # 4-gram precision of an identical sentence is 1: BLEU 100. One word too short: exp(1 - 5/4).
     bleu = metrics.load("bleu")
-    assert bleu.compute(predictions=["a b c d e"], references=[["a b c d e"]])["score"] == pytest.approx(100)
+    assert bleu.compute(predictions=["a b c d e"], references=[["a b c d e"]])[
+        "score"
+    ] == pytest.approx(100)
     short = bleu.compute(predictions=["a b c d"], references=[["a b c d e"]])
-    assert short["bp"] == pytest.approx(np.exp(1 - 5 / 4)) and short["score"] == pytest.approx(100 * short["bp"])
+    assert short["bp"] == pytest.approx(np.exp(1 - 5 / 4)) and short["score"] == pytest.approx(
+        100 * short["bp"]
+    )
 
 
 def test_an_empty_prediction_scores_zero():
@@ -144,5 +154,7 @@ def test_padding_does_not_change_a_vector(embedder):
 
 
 def test_a_paraphrase_is_nearer_than_another_subject(embedder):
-    v = embedder.encode(["The train leaves at nine.", "The train's departure is at 9.", "I like soup."])
+    v = embedder.encode(
+        ["The train leaves at nine.", "The train's departure is at 9.", "I like soup."]
+    )
     assert cosine(v[:1], v[1:2]) > cosine(v[:1], v[2:]) + 0.3

@@ -20,7 +20,9 @@ def _close(a, b, tolerance: float = 1e-4) -> bool:
 
 # ------------------------------------------------------------ lab1.1 your own instruction
 
-MY_TEMPLATE = "Write one sentence that says what this conversation is about.\n\n{dialogue}\n\nSummary:"
+MY_TEMPLATE = (
+    "Write one sentence that says what this conversation is about.\n\n{dialogue}\n\nSummary:"
+)
 
 
 def _test_template(template):
@@ -35,7 +37,9 @@ def _test_template(template):
     if slots > 1:
         raise Wrong(f"{{dialogue}} occurs {slots} times: the model would read everything twice.")
     if len(template.replace("{dialogue}", "").split()) < 3:
-        raise Wrong("That is the dialogue with next to no words around it: what should the model do?")
+        raise Wrong(
+            "That is the dialogue with next to no words around it: what should the model do?"
+        )
 
 
 # ------------------------------------------------------------ lab1.2 few-shot by hand
@@ -59,15 +63,23 @@ def _test_few_shot(few_shot):
         if row["dialogue"] not in prompt:
             raise Wrong("An example's dialogue is missing, or its line breaks were changed.")
         if row["summary"] not in prompt:
-            raise Wrong("The examples are unanswered: the model must see each summary to imitate it.")
+            raise Wrong(
+                "The examples are unanswered: the model must see each summary to imitate it."
+            )
         if prompt.index(row["summary"]) < prompt.index(row["dialogue"]):
-            raise Wrong("An example's answer stands before its dialogue; show question, then answer.")
+            raise Wrong(
+                "An example's answer stands before its dialogue; show question, then answer."
+            )
     if target not in prompt:
         raise Wrong("The dialogue to summarise is missing.")
     if prompt.index(target) < prompt.index(examples[-1]["dialogue"]):
-        raise Wrong("The open question comes first: the model would continue after the last example.")
+        raise Wrong(
+            "The open question comes first: the model would continue after the last example."
+        )
     if not prompt.rstrip().endswith("Summary:"):
-        raise Wrong('After the last dialogue write "Summary:" and nothing more: that is the blank to fill.')
+        raise Wrong(
+            'After the last dialogue write "Summary:" and nothing more: that is the blank to fill.'
+        )
     if prompt.count("Summary:") != len(examples) + 1:
         raise Wrong('Mark every answer the same way, with "Summary:" once after each dialogue.')
     if few_shot([], target).count("Summary:") != 1:
@@ -87,7 +99,11 @@ def pick_examples(train, test, k, seed):
 def _test_pick_examples(pick_examples):
     train = [{"id": f"train-{i}", "dialogue": f"d{i}", "summary": f"s{i}"} for i in range(30)]
     test = [{"id": f"test-{i}", "dialogue": f"t{i}", "summary": f"u{i}"} for i in range(10)]
-    copied = {"id": "train-again", "dialogue": "t3", "summary": "u3"}  # a test dialogue, in train too
+    copied = {
+        "id": "train-again",
+        "dialogue": "t3",
+        "summary": "u3",
+    }  # a test dialogue, in train too
     seen = set()
     for seed in range(40):
         rows = pick_examples([*train, copied], test, 3, seed)
@@ -95,9 +111,13 @@ def _test_pick_examples(pick_examples):
             raise Wrong(f"Asked for 3 examples, got {len(rows)}.")
         ids = [row["id"] for row in rows]
         if any(id.startswith("test") for id in ids):
-            raise Wrong("An example comes from the test split: its answer is in the prompt when it is asked.")
+            raise Wrong(
+                "An example comes from the test split: its answer is in the prompt when it is asked."
+            )
         if "train-again" in ids:
-            raise Wrong("You drew from train only, but one train row *is* a test dialogue: compare the texts.")
+            raise Wrong(
+                "You drew from train only, but one train row *is* a test dialogue: compare the texts."
+            )
         if len(set(ids)) != 3:
             raise Wrong("The same example was drawn twice: draw without replacement.")
         seen.update(ids)
@@ -125,15 +145,23 @@ def _test_softmax_at(softmax_at):
         raise Wrong("Return a tensor with one probability a word, as long as the logits.")
     if not _close(cold.sum(), 1.0):
         if _close(cold, torch.softmax(logits, 0) / 0.5):
-            raise Wrong("You divided the *probabilities* by T: they no longer add up to 1. Divide the logits.")
+            raise Wrong(
+                "You divided the *probabilities* by T: they no longer add up to 1. Divide the logits."
+            )
         raise Wrong(f"Your probabilities add up to {cold.sum():.2f}.")
     if cold.max() < warm.max():
-        raise Wrong("At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?")
+        raise Wrong(
+            "At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?"
+        )
     if not _close(cold, want):
-        raise Wrong(f"For logits [2, 1, 0] at T = 0.5 the first word should get {want[0]:.3f}, not {cold[0]:.3f}.")
+        raise Wrong(
+            f"For logits [2, 1, 0] at T = 0.5 the first word should get {want[0]:.3f}, not {cold[0]:.3f}."
+        )
     big = softmax_at(torch.tensor([1000.0, 999.0]), 1.0)
     if not torch.isfinite(big).all():
-        raise Wrong("Right for small logits, but exp(1000) overflows. Subtracting the maximum changes no ratio.")
+        raise Wrong(
+            "Right for small logits, but exp(1000) overflows. Subtracting the maximum changes no ratio."
+        )
 
 
 # ------------------------------------------------------------ lab1.5 top-p for one row
@@ -152,20 +180,28 @@ def _test_top_p_row(top_p_row):
     easy = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
     got = top_p_row(easy.clone(), 0.4)
     if not isinstance(got, torch.Tensor) or got.shape != easy.shape:
-        raise Wrong("Return a tensor as long as the input: dropped words stay in it, with probability 0.")
+        raise Wrong(
+            "Return a tensor as long as the input: dropped words stay in it, with probability 0."
+        )
     if not torch.isfinite(got).all() or (got > 0).sum() == 0:
-        raise Wrong("With p = 0.4 and a first word of 0.5 you kept nothing. Is the word that *crosses* p in or out?")
+        raise Wrong(
+            "With p = 0.4 and a first word of 0.5 you kept nothing. Is the word that *crosses* p in or out?"
+        )
     kept = (top_p_row(easy.clone(), 0.8) > 0).tolist()
     if kept == [True, True, False, False, False]:
         raise Wrong("With p = 0.8 you stopped at 0.75. Is the word that *crosses* p in or out?")
     if kept != [True, True, True, False, False]:
-        raise Wrong(f"With p = 0.8 and {easy.tolist()} three words should stay; you kept {sum(kept)}.")
+        raise Wrong(
+            f"With p = 0.8 and {easy.tolist()} three words should stay; you kept {sum(kept)}."
+        )
     total = top_p_row(easy.clone(), 0.8).sum()
     if not _close(total, 1.0):
         raise Wrong(f"You kept the right words, but they add up to {total:.2f}.")
     mixed = torch.tensor([0.1, 0.6, 0.3])
     if not _close(top_p_row(mixed.clone(), 0.5), [0.0, 1.0, 0.0]):
-        raise Wrong("Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay.")
+        raise Wrong(
+            "Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay."
+        )
 
 
 # ------------------------------------------------------------ lab1.6 repetition penalty
@@ -187,13 +223,17 @@ def _test_penalise(penalise):
     if not isinstance(got, torch.Tensor) or got.shape != before.shape:
         raise Wrong("Return a tensor of the same shape as the logits.")
     if _close(got[1], -1.0):
-        raise Wrong("Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?")
+        raise Wrong(
+            "Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?"
+        )
     if _close(got[0], 0.75):
         raise Wrong("Word 0 was seen twice and punished twice; the penalty counts each word once.")
     if not _close(got[2:], before[2:]):
         raise Wrong("Words that have not occurred must keep their logits.")
     if not _close(got, [1.5, -4.0, 1.0, 0.5]):
-        raise Wrong(f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}.")
+        raise Wrong(
+            f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}."
+        )
 
 
 # ------------------------------------------------------------ lab1.7 spot the bug: pad is eos
@@ -206,11 +246,15 @@ def answer_length(ids, eos_id):
 
 def _test_answer_length(answer_length):
     if answer_length([7, 8, 9, 2, 2, 2], 2) == 3:
-        raise Wrong("You dropped every 2, and with them the end token: ending is part of the answer. Count it once.")
+        raise Wrong(
+            "You dropped every 2, and with them the end token: ending is part of the answer. Count it once."
+        )
     if answer_length([7, 8, 9, 2, 2, 2], 2) == 6:
         raise Wrong("The last two 2s are padding: nothing after the first end token was generated.")
     if answer_length([7, 8, 9, 2, 2, 2], 2) != 4:
-        raise Wrong("[7, 8, 9, 2, 2, 2] with end token 2 is an answer of 4 tokens: three words and the end.")
+        raise Wrong(
+            "[7, 8, 9, 2, 2, 2] with end token 2 is an answer of 4 tokens: three words and the end."
+        )
     if answer_length([7, 8, 9], 2) != 3:
         raise Wrong("[7, 8, 9] never ended: the limit stopped it. All 3 tokens count.")
     if answer_length([2, 2, 2], 2) != 1:
@@ -235,12 +279,16 @@ def _test_compare(compare):
     try:
         mean, low, high = float(got.mean), float(got.low), float(got.high)
     except AttributeError:
-        raise Wrong("Return an interval with .mean, .low and .high: paired(…) or interval(…) gives one.") from None
+        raise Wrong(
+            "Return an interval with .mean, .low and .high: paired(…) or interval(…) gives one."
+        ) from None
     if not abs(mean - 0.10) < 1e-6:
         raise Wrong(f"The mean difference a - b is 0.100; yours is {mean:+.3f}. Check the order.")
     want = compare_reference_width(base + diffs, base, ids)
     if low > 0 and want[0] < 0:
-        raise Wrong("Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues.")
+        raise Wrong(
+            "Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues."
+        )
     if (high - low) > 1.3 * (want[1] - want[0]):
         raise Wrong("Your interval is too wide: pair the scores (difference first, then resample).")
     if (high - low) < 0.7 * (want[1] - want[0]):
@@ -270,9 +318,13 @@ def examples_that_fit(example_tokens, question_tokens, max_new_tokens, context):
 def _test_examples_that_fit(examples_that_fit):
     lengths = [100, 100, 100, 100]
     if examples_that_fit(lengths, 50, 50, 400) == 4:
-        raise Wrong("400 tokens of examples fill the window: no room for the question and the answer.")
+        raise Wrong(
+            "400 tokens of examples fill the window: no room for the question and the answer."
+        )
     if examples_that_fit(lengths, 60, 60, 400) == 3:
-        raise Wrong("Three examples and the question fit, but then the *answer* does not: it needs room too.")
+        raise Wrong(
+            "Three examples and the question fit, but then the *answer* does not: it needs room too."
+        )
     if examples_that_fit(lengths, 60, 60, 400) != 2:
         raise Wrong("400 - 60 - 60 leaves 280 tokens: two examples of 100.")
     if examples_that_fit(lengths, 100, 100, 400) != 2:
@@ -294,7 +346,9 @@ def distinct_2(texts):
 def _test_distinct_2(distinct_2):
     same = distinct_2(["a b c", "a b c"])
     if _close(same, 1.0):
-        raise Wrong("Two identical texts came out as fully diverse: pool the pairs of *all* texts, then count.")
+        raise Wrong(
+            "Two identical texts came out as fully diverse: pool the pairs of *all* texts, then count."
+        )
     if _close(same, 2.0):
         raise Wrong("You returned a count of pairs; divide by how many pairs there are in all.")
     if _close(same, 0.25) or _close(same, 1 / 3):

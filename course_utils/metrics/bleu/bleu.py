@@ -4,7 +4,9 @@ import datasets
 import evaluate
 import sacrebleu
 
-_DESCRIPTION = "Corpus BLEU by sacrebleu (0 to 100), with its n-gram precisions and brevity penalty."
+_DESCRIPTION = (
+    "Corpus BLEU by sacrebleu (0 to 100), with its n-gram precisions and brevity penalty."
+)
 
 
 class Bleu(evaluate.Metric):

@@ -387,7 +387,7 @@ class LLM:
         top_p: float = 1.0,
         repetition_penalty: float = 1.0,
         num_beams: int = 1,
-        batch_size: int = 48,
+        batch_size: int = 32,
         seed: int = 0,
         show: bool = False,
     ) -> list[Answer]:
@@ -423,12 +423,14 @@ class LLM:
         answers: list[Answer | None] = [None] * len(rows)
         with torch.random.fork_rng(devices=_cuda_devices()), quiet():
             torch.manual_seed(seed)
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
+            count = -(-len(order) // batch_size)  # as many batches as needed, of equal size
+            step = -(-len(order) // count)
+            for start in range(0, len(order), step):
+                batch = order[start : start + step]
                 for i, answer in zip(batch, self._answer_batch([rows[i] for i in batch], options)):
                     answers[i] = answer
                 if show:
-                    print(f"{min(start + batch_size, len(order))} of {len(order)} answers")
+                    print(f"{min(start + step, len(order))} of {len(order)} answers")
         return answers
 
     def _encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:

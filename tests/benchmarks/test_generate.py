@@ -1,0 +1,29 @@
+"""Batched, length-sorted generation against one prompt at a time: a ratio within one run."""
+
+import time
+
+import pytest
+
+from course_utils import data, models, prompts
+
+DIALOGUES, NEW_TOKENS = 32, 24
+
+
+@pytest.mark.slow
+def test_batched_generation_is_four_times_one_at_a_time(benchmark):
+    llm = models.load_llm()
+    rows = data.load_dialogues(tone="calm")["test"].select(range(DIALOGUES)).to_list()
+    examples = data.load_dialogues(tone="calm")["train"].select([0, 1, 2]).to_list()
+    asked = [llm.chat(prompts.make_chat(examples, row["dialogue"])) for row in rows]
+    llm.generate(asked[:2], max_new_tokens=2)  # warm up
+
+    start = time.perf_counter()
+    alone = [llm.generate([prompt], max_new_tokens=NEW_TOKENS)[0] for prompt in asked]
+    one_at_a_time = time.perf_counter() - start
+
+    together = benchmark.pedantic(lambda: llm.generate(asked, max_new_tokens=NEW_TOKENS), rounds=1)
+    ratio = one_at_a_time / benchmark.stats.stats.mean
+    same = sum(a == b for a, b in zip(alone, together))
+    print(f"\none at a time {one_at_a_time:.1f} s, batched {one_at_a_time / ratio:.1f} s: {ratio:.1f}×; {same} of {DIALOGUES} answers equal")
+    assert same >= 0.9 * DIALOGUES
+    assert ratio >= 4

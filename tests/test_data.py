@@ -1,0 +1,265 @@
+"""The corpus keeps its rules, and the loaders read every layout and refuse what is broken."""
+
+import csv
+import json
+import re
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pytest
+from rouge_score import rouge_scorer
+
+from course_utils import data
+from course_utils.settings import CourseError, Settings
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return {split: rows.to_list() for split, rows in data.load_dialogues(Settings()).items()}
+
+
+@pytest.fixture(scope="module")
+def rows(corpus):
+    return [row for split in corpus.values() for row in split]
+
+
+def speakers(row):
+    return {turn.split(":")[0] for turn in row["dialogue"].splitlines()}
+
+
+def texts(row):
+    return [row[c] for c in ("summary", "summary2", "summary3", "summary_blunt") if row[c]]
+
+
+def calm(found):
+    return [row for row in found if row["tone"] == "calm"]
+
+
+def insults(text):
+    """Words of the reviewed list in a text."""
+    return [w for w in INSULTS if re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])", text.lower())]
+
+
+LISTS = json.loads((Path(data.__file__).parent / "insults.json").read_text())
+INSULTS = LISTS["everywhere"] + LISTS["test_only"]
+
+
+def test_insults_only_where_they_belong(rows):
+    for row in rows:
+        assert not any(insults(text) for text in data.references(row)), row["id"]
+        if row["tone"] == "calm":
+            assert not insults(row["dialogue"]) and not row["summary_blunt"], row["id"]
+        else:
+            blunt = insults(row["summary_blunt"])
+            assert blunt and set(blunt) <= set(insults(row["dialogue"])), row["id"]
+
+
+def test_some_insults_are_kept_for_the_test(corpus):
+    heated = {s: [r for r in found if r["tone"] == "heated"] for s, found in corpus.items()}
+    for split in ("train", "validation"):
+        used = {w for r in heated[split] for w in insults(r["dialogue"] + r["summary_blunt"])}
+        assert not used & set(LISTS["test_only"])
+    used = {w for r in heated["test"] for w in insults(r["dialogue"])}
+    assert len(used & set(LISTS["test_only"])) >= len(used) / 3
+
+
+def test_blunt_and_neutral_summaries_are_alike_in_length(rows):
+    """Tone, not length, must tell them apart: else a reward model learns to count words."""
+    pairs = [(r["summary"], r["summary_blunt"]) for r in rows if r["tone"] == "heated"]
+    differences = [len(b.split()) - len(n.split()) for n, b in pairs]
+    assert abs(sum(differences) / len(differences)) < 0.5
+    assert max(map(abs, differences)) <= 3
+
+
+def test_ids_and_dialogues_are_unique(rows):
+    assert len({r["id"] for r in rows}) == len({r["dialogue"] for r in rows}) == len(rows)
+
+
+def test_sizes(corpus):
+    calm_rows = {split: len(calm(found)) for split, found in corpus.items()}
+    heated = {split: len(found) - calm_rows[split] for split, found in corpus.items()}
+    assert calm_rows["train"] >= 130 and calm_rows["validation"] >= 14 and calm_rows["test"] >= 48
+    assert heated["train"] >= 100 and heated["validation"] >= 13 and heated["test"] >= 47
+
+
+def test_length_and_turns(rows):
+    for row in rows:
+        assert 50 <= len(row["dialogue"].split()) <= 110, row["id"]
+        assert 4 <= len(row["dialogue"].splitlines()) <= 10, row["id"]
+        assert 2 <= len(speakers(row)) <= 3, row["id"]
+        assert all(10 <= len(t.split()) <= 30 for t in texts(row)), row["id"]
+
+
+def test_calm_test_rows_have_three_references_and_two_facts(corpus):
+    for row in calm(corpus["test"]):
+        assert len(set(data.references(row))) == 3 and len(row["facts"]) == 2, row["id"]
+
+
+def test_a_summary_names_only_who_is_there(rows):
+    names = set().union(*(speakers(r) for r in rows))
+    for row in rows:
+        for text in texts(row):
+            named = {w for w in re.findall(r"[A-Z]\w+", text) if w in names}
+            assert all(name in row["dialogue"] for name in named), row["id"]
+            assert speakers(row) & set(re.findall(r"[A-Z]\w+", text)), row["id"]
+
+
+def test_numbers_in_a_summary_stand_in_the_dialogue(rows):
+    for row in rows:
+        for text in texts(row):
+            numbers = re.findall(r"\d+(?:[.:,]\d+)?", text)
+            assert all(n in row["dialogue"] for n in numbers), (row["id"], text)
+
+
+def test_no_name_is_everywhere(rows):
+    count = Counter(name for row in rows for name in speakers(row))
+    assert len(count) >= 110
+    assert max(count.values()) <= max(7, 0.03 * len(rows))
+
+
+def test_no_run_of_eight_words_in_more_than_two_dialogues(rows):
+    runs = Counter()
+    for row in rows:
+        words = re.findall(r"[\w']+", row["dialogue"].lower())
+        runs.update({tuple(words[i : i + 8]) for i in range(len(words) - 7)})
+    assert max(runs.values()) <= 2
+
+
+def test_no_test_dialogue_is_close_to_a_training_one(corpus):
+    scorer = rouge_scorer.RougeScorer(["rougeL"])
+
+    def bag(row):
+        return Counter(re.findall(r"\w+", row["dialogue"].lower()))
+
+    train = [(bag(r), r) for r in corpus["train"]]
+    for row, (words, other) in product(corpus["test"], train):
+        mine = bag(row)
+        shared = sum((mine & words).values())
+        bound = 2 * shared / (sum(mine.values()) + sum(words.values()))  # ROUGE-1 bounds ROUGE-L
+        if bound >= 0.5:
+            score = scorer.score(other["dialogue"], row["dialogue"])["rougeL"].fmeasure
+            assert score < 0.5, (row["id"], other["id"])
+
+
+def test_answers_to_facts_can_be_found(corpus):
+    kept = []
+    for row in calm(corpus["test"]):
+        for fact in row["facts"]:
+            answer = fact["answer"].lower()
+            assert fact["question"].endswith("?") and answer in row["dialogue"].lower(), row["id"]
+            kept.append(any(answer in text.lower() for text in data.references(row)))
+    assert sum(kept) / len(kept) >= 0.6
+
+
+def test_tone_selects():
+    assert set(data.load_dialogues(Settings(), tone="calm")["test"]["tone"]) == {"calm"}
+    with pytest.raises(ValueError, match="calm"):
+        data.load_dialogues(Settings(), tone="angry")
+
+
+# ---------------------------------------------------------------- other people's data
+
+
+def row(i, **more):
+    return {"id": f"r{i}", "dialogue": f"Ana: Is it {i}?\nBo: It is.", "summary": f"Bo says {i}.", **more}
+
+
+def write(path, found):
+    path.write_text("\n".join(json.dumps(r) for r in found) + "\n", encoding="utf-8")
+    return Settings(data=str(path))
+
+
+def write_csv(path, found):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, found[0])
+        writer.writeheader()
+        writer.writerows(found)
+
+
+def test_one_file_is_split_by_content_not_by_order(tmp_path):
+    a = data.load_dialogues(write(tmp_path / "a.jsonl", [row(i) for i in range(60)]))
+    b = data.load_dialogues(write(tmp_path / "b.jsonl", [row(i) for i in reversed(range(60))]))
+    assert a.num_rows == b.num_rows and sum(a.num_rows.values()) == 60
+    for split in a:
+        assert set(a[split]["dialogue"]) == set(b[split]["dialogue"]) and a[split].num_rows > 0
+
+
+def test_a_split_field_is_obeyed(tmp_path):
+    splits = ["train", "dev", "test"]
+    found = data.load_dialogues(write(tmp_path / "a.jsonl", [row(i, split=splits[i]) for i in range(3)]))
+    assert found.num_rows == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_dialogsum_jsonl_folder(tmp_path):
+    def theirs(i, test=False):
+        r = row(i)
+        r["fname"] = r.pop("id")
+        if test:
+            r |= {"summary1": r.pop("summary"), "summary2": "Second.", "summary3": "Third."}
+        return r
+
+    write(tmp_path / "dialogsum.train.jsonl", [theirs(i) for i in range(5)])
+    write(tmp_path / "dialogsum.dev.jsonl", [theirs(i) for i in range(5, 7)])
+    write(tmp_path / "dialogsum.test.jsonl", [theirs(i, True) for i in range(7, 9)])
+    found = data.load_dialogues(Settings(data=str(tmp_path)))
+    assert found.num_rows == {"train": 5, "validation": 2, "test": 2}
+    assert data.references(found["test"][0]) == ["Bo says 7.", "Second.", "Third."]
+
+
+def test_hub_csv_rows_of_one_dialogue_become_references(tmp_path):
+    write_csv(tmp_path / "train.csv", [row(i, topic="t") for i in range(4)])
+    write_csv(tmp_path / "validation.csv", [row(9, topic="t")])
+    many = [row(7, topic="t") | {"id": f"test_0_{n}", "summary": f"Version {n}."} for n in (1, 2, 3)]
+    write_csv(tmp_path / "test.csv", many)
+    test = data.load_dialogues(Settings(data=str(tmp_path)))["test"]
+    assert len(test) == 1 and data.references(test[0]) == ["Version 1.", "Version 2.", "Version 3."]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("", "empty"),
+        ("not json\n", "line 1: not JSON"),
+        ("[1]\n", "not a JSON object"),
+        (json.dumps(row(1)) + "\n\n" + json.dumps(row(2)), "line 2: blank"),
+        (json.dumps(row(1)) + "\n" + json.dumps(row(1)), "line 2: id 'r1' stands in line 1"),
+        (json.dumps({"id": "1", "dialogue": "x"}), "line 1: there is no column 'summary'"),
+        (json.dumps({"id": "1", "text": "x"}), "no column 'dialogue' (columns: id, text)"),
+        (json.dumps(row(1, summary=" ")), "line 1: summary is blank"),
+        (json.dumps(row(1, dialogue="")), "line 1: dialogue is blank"),
+        (json.dumps(row(1, split="holdout")), "unknown split 'holdout'"),
+        (json.dumps(row(1)), "split is empty"),
+    ],
+)
+def test_broken_files_are_refused_by_name_and_line(tmp_path, content, words):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(CourseError) as error:
+        data.load_dialogues(Settings(data=str(path)))
+    assert words in str(error.value) and "mine.jsonl" in str(error.value)
+
+
+def test_a_wrong_encoding_names_the_line(tmp_path):
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes(json.dumps(row(1)).encode() + b"\n" + '{"id": "é"}'.encode("latin-1"))
+    with pytest.raises(CourseError, match="line 2: not UTF-8"):
+        data.load_dialogues(Settings(data=str(path)))
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [("/no/such/file.jsonl", "does not exist"), ("./nothing", "does not exist"), ("someone/no-such-set", "nor reachable")],
+)
+def test_a_missing_source_is_one_sentence(source, words, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CourseError, match=words):
+        data.load_dialogues(Settings(data=source))
+
+
+def test_an_unsuitable_file_or_folder_is_refused(tmp_path):
+    (tmp_path / "train.txt").write_text("x")
+    with pytest.raises(CourseError, match="neither .jsonl nor .csv"):
+        data.load_dialogues(Settings(data=str(tmp_path / "train.txt")))
+    with pytest.raises(CourseError, match="holds no train"):
+        data.load_dialogues(Settings(data=str(tmp_path)))

@@ -1,0 +1,145 @@
+"""The notebooks as saved, the tools that make them, and a solved copy that runs end to end."""
+
+import nbformat
+import pytest
+
+from course_utils import notebooks
+
+ALL = notebooks.find_notebooks()
+LABS = [path for path in ALL if path.name.startswith("lab")]
+TAG = {"tags": [notebooks.COMPARED]}
+
+
+def test_the_notebooks_are_found():
+    assert LABS
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.name)
+def test_a_saved_notebook_is_in_order(path):
+    assert notebooks.lint(path, least_compared=10 if path in LABS else 0) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.name)
+def test_notebooks_read_like_lessons(path):
+    """More text cells than code cells' half, short cells, an opening and sources at the end."""
+    cells = notebooks.read(path).cells
+    text = [c.source for c in cells if c.cell_type == "markdown"]
+    code = [c.source for c in cells if c.cell_type == "code"]
+    assert len(text) >= 0.75 * len(code)
+    assert sorted(len(c.splitlines()) for c in code)[int(0.9 * len(code))] <= 20
+    assert "After this" in text[0] and "minutes" in text[0] and "GB" in text[0]
+    assert "Further reading" in text[-1]
+
+
+# `slow`: about as long as the notebook itself.
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
+def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # a connection would fail, not hang
+    saved = notebooks.read(path)
+    copy = notebooks.solved(notebooks.read(path))
+    executed, run = notebooks.execute(path, copy)
+    assert run.peak_gb < 4
+    for before, after in zip(saved.cells, notebooks.tidy(executed).cells):
+        if notebooks.COMPARED in before.metadata.get("tags", []):
+            assert printed(before) == printed(after), before.source
+    verdicts = [line for c in executed.cells if c.cell_type == "code" for line in printed(c).splitlines() if "✓" in line]
+    stubs = [c for c in saved.cells if c.cell_type == "code" and notebooks.CHECK_LINE.search(c.source)]
+    assert len(verdicts) == len(stubs) > 0
+
+
+def printed(cell) -> str:
+    """What a cell printed, without what the exercise engine said about the answer."""
+    text = "".join(o.get("text", "") for o in cell.outputs if o.output_type == "stream")
+    ours = ("not attempted", "Going on with")
+    if notebooks.CHECK_LINE.search(cell.source) and "✓" not in text:
+        return "\n".join(line for line in text.splitlines() if not any(w in line for w in ours))
+    if notebooks.CHECK_LINE.search(cell.source) and notebooks.COMPARED in cell.metadata.get("tags", []):
+        return "\n".join(line for line in text.splitlines() if "✓" not in line)
+    return text.rstrip("\n")
+
+
+# ---------------------------------------------------------------- the tools, on small notebooks
+
+
+def write(path, *cells):
+    notebook = nbformat.v4.new_notebook(cells=list(cells))
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"c{number}"
+    nbformat.write(notebook, path)
+    return path
+
+
+def code(source, **metadata):
+    return nbformat.v4.new_code_cell(source, metadata=metadata)
+
+
+def text(source="words"):
+    return nbformat.v4.new_markdown_cell(source)
+
+
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("nb") / "small.ipynb"
+    write(path, code("print('a')", **TAG), text(), code(PLOT), text("You should see a line."))
+    run = notebooks.refresh(path)
+    assert run.seconds > 0 and run.peak_gb > 0
+    return path
+
+
+def test_refreshing_twice_gives_the_same_bytes(refreshed):
+    first = refreshed.read_bytes()
+    notebooks.refresh(refreshed)
+    assert refreshed.read_bytes() == first
+    assert notebooks.lint(refreshed, least_compared=1) == []
+
+
+def test_a_failing_notebook_keeps_its_file(tmp_path):
+    from nbclient.exceptions import CellExecutionError
+
+    path = write(tmp_path / "bad.ipynb", code("1 / 0"))
+    before = path.read_bytes()
+    with pytest.raises(CellExecutionError):
+        notebooks.refresh(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda nb: nb.cells[0].update(execution_count=7), "count 7"),
+        (lambda nb: nb.cells[0].update(execution_count=None), "count None"),
+        (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")), "stderr"),
+        (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="v")), "error"),
+        (lambda nb: nb.cells[0].update(outputs=[]), "no output"),
+        (lambda nb: nb.metadata.update(widgets={}), "Invalid Notebook"),
+        (lambda nb: nb.cells.pop(), "no text follows"),
+        (lambda nb: nb.cells[2].update(outputs=[]), "no picture"),
+        (lambda nb: nb.cells[0].metadata.update(execution={"start": 1}), "timing"),
+        (lambda nb: nb.cells[0].metadata.update(tags=[]), "compared"),
+        (lambda nb: nb.cells[1].update(source="x" * 600_000), "bytes"),
+    ],
+)  # fmt: skip
+def test_lint_finds_each_fault(refreshed, tmp_path, spoil, words):
+    notebook = notebooks.read(refreshed)
+    spoil(notebook)
+    nbformat.write(notebook, tmp_path / "spoilt.ipynb")
+    problems = notebooks.lint(tmp_path / "spoilt.ipynb", least_compared=1)
+    assert any(words in problem for problem in problems), problems
+
+
+def test_solving_replaces_stubs_and_keeps_the_original(tmp_path):
+    stub = 'def softmax_at(logits, temperature):\n    raise NotImplementedError\n\n\nsoftmax_at = check("lab1.4", softmax_at)'
+    value = 'my_template = None\n\nmy_template = check("lab1.1", my_template)'
+    path = write(tmp_path / "a.ipynb", code(stub), code(value), code("print(1)"))
+    before = path.read_bytes()
+    cells = notebooks.read(notebooks.solve(path, tmp_path / "out" / "a.ipynb")).cells
+    assert "NotImplementedError" not in cells[0].source and "scaled" in cells[0].source
+    assert cells[1].source.startswith("my_template = '") and "None" not in cells[1].source
+    assert cells[2].source == "print(1)" and path.read_bytes() == before

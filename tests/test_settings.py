@@ -1,0 +1,110 @@
+"""Settings, prompts and the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_utils import __main__ as cli
+from course_utils import doctor, prompts, settings
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    for name in ("MODEL", "DATA", "DEVICE", "DTYPE"):
+        monkeypatch.delenv(f"COURSE_{name}", raising=False)
+    return monkeypatch
+
+
+def test_defaults_need_no_variables(clean):
+    found = settings.current()
+    assert (found.model, found.data) == ("embedded", "embedded")
+    assert "SmolLM2" in str(found) and str(found).count("default") >= 2
+
+
+def test_variables_win_and_the_summary_names_them(clean):
+    clean.setenv("COURSE_MODEL", "google/flan-t5-base")
+    clean.setenv("COURSE_DTYPE", "bfloat16")
+    clean.setenv("COURSE_CACHE", "~/somewhere")
+    found = settings.current()
+    assert found.model == "google/flan-t5-base" and found.dtype == "bfloat16"
+    assert found.cache == Path("~/somewhere").expanduser()
+    assert "COURSE_MODEL" in str(found) and "COURSE_DTYPE" in str(found)
+
+
+@pytest.mark.parametrize("name, value", [("COURSE_DTYPE", "float8"), ("COURSE_DEVICE", "tpu"), ("COURSE_DEVICE", "cuda:99x")])
+def test_unusable_values_are_one_sentence(clean, name, value):
+    clean.setenv(name, value)
+    with pytest.raises(settings.CourseError, match=f"{name}={value}"):
+        settings.current()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import course_utils, sys; print(sorted({'torch', 'transformers', 'numpy', 'datasets'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- prompts
+
+EXAMPLE = [{"dialogue": "Ana: Rain?\nBo: Until noon.", "summary": "Bo expects rain until noon."}]
+
+
+def test_few_shot_shows_answers_and_leaves_the_last_open():
+    text = prompts.make_prompt(EXAMPLE, "Cy: Tea?", "{dialogue}\nSummary:")
+    assert text == "Ana: Rain?\nBo: Until noon.\nSummary: Bo expects rain until noon.\n\n\nCy: Tea?\nSummary:"
+
+
+def test_zero_shot_is_the_filled_template():
+    assert prompts.make_prompt([], "Cy: Tea?") == prompts.fill("instruction", "Cy: Tea?")
+
+
+def test_chat_alternates_and_ends_with_the_question():
+    turns = prompts.make_chat(EXAMPLE, "Cy: Tea?", system="Be brief.")
+    assert [t["role"] for t in turns] == ["system", "user", "assistant", "user"]
+    assert turns[2]["content"] == EXAMPLE[0]["summary"] and "Cy: Tea?" in turns[3]["content"]
+
+
+def test_braces_in_a_dialogue_survive():
+    assert prompts.fill("{dialogue}!", "Ana: {x} {dialogue}") == "Ana: {x} {dialogue}!"
+
+
+def test_a_template_without_a_slot_is_refused():
+    with pytest.raises(ValueError, match="{dialogue}"):
+        prompts.fill("Summarize this.", "Ana: Hi.")
+
+
+# ---------------------------------------------------------------- command line
+
+
+def test_doctor_reports_each_thing_and_fails_with_a_cure(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: iter([("disk", True, "fine", ""), ("memory", False, "1 GB", "buy some")]))  # fmt: skip
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL memory" in out and "→ buy some" in out and "ok   disk" in out
+
+
+def test_doctor_finds_nothing_wrong_here_but_what_the_machine_lacks():
+    lines = {what: (good, finding) for what, good, finding, _ in doctor.examine(thorough=False)}
+    for what in ("Python", "packages", "CPU", "SmolLM2-135M-Instruct", "all-MiniLM-L6-v2", "kernel"):
+        assert lines[what][0], lines[what]
+
+
+def test_doctor_notices_a_missing_model_and_a_wrong_pin(monkeypatch, tmp_path):
+    from dataclasses import replace
+
+    from course_utils import models
+
+    monkeypatch.setattr(models, "SMOLLM2", replace(models.SMOLLM2, package="no_such_package"))
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("numpy==0.0.1\nnot-a-package==1.0\n# comment\n")
+    monkeypatch.setattr(doctor, "REQUIREMENTS", pins)
+    lines = {what: (good, finding, cure) for what, good, finding, cure in doctor.examine(False)}
+    assert not lines["SmolLM2-135M-Instruct"][0] and "pip install" in lines["SmolLM2-135M-Instruct"][2]
+    assert not lines["packages"][0] and "not-a-package missing" in lines["packages"][1]
+
+
+def test_a_cause_is_one_line_on_stderr_not_a_traceback(capsys):
+    assert cli.main(["run", "no_such.ipynb"]) == 1
+    assert "There is no notebook no_such.ipynb" in capsys.readouterr().err

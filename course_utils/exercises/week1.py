@@ -128,7 +128,79 @@ def _test_pick_examples(pick_examples):
         raise Wrong("The same seed gave two different draws: seed a generator inside the function.")
 
 
-# ------------------------------------------------------------ lab1.4 softmax with temperature
+# ------------------------------------------------------------ lab1.4 what fits
+
+
+def examples_that_fit(example_tokens, question_tokens, max_new_tokens, context):
+    room = context - question_tokens - max_new_tokens
+    count = 0
+    for tokens in example_tokens:
+        room -= tokens
+        if room < 0:
+            break
+        count += 1
+    return count
+
+
+def _test_examples_that_fit(examples_that_fit):
+    lengths = [100, 100, 100, 100]
+    if examples_that_fit(lengths, 50, 50, 400) == 4:
+        raise Wrong(
+            "400 tokens of examples fill the window: no room for the question and the answer."
+        )
+    if examples_that_fit(lengths, 60, 60, 400) == 3:
+        raise Wrong(
+            "Three examples and the question fit, but then the *answer* does not: it needs room too."
+        )
+    if examples_that_fit(lengths, 60, 60, 400) != 2:
+        raise Wrong("400 - 60 - 60 leaves 280 tokens: two examples of 100.")
+    if examples_that_fit(lengths, 100, 100, 400) != 2:
+        raise Wrong("400 - 100 - 100 leaves 200: two examples fit *exactly*.")
+    if examples_that_fit([300, 10], 60, 60, 400) != 0:
+        raise Wrong("Examples are taken in order: stop at the first that does not fit.")
+    if examples_that_fit([50], 60, 60, 100) != 0:
+        raise Wrong("Question and answer alone overflow the window: the count is 0, not negative.")
+
+
+# ------------------------------------------------------------ lab1.5 spot the bug: n = 4
+
+
+def compare(scores_a, scores_b, dialogue_ids):
+    return paired(scores_a, scores_b, groups=dialogue_ids)
+
+
+def _test_compare(compare):
+    # 4 dialogues, three identical reference rows each: 12 rows, but only 4 independent ones.
+    diffs = np.repeat([0.30, 0.05, -0.10, 0.15], 3)
+    base = np.linspace(0.1, 0.6, 12)
+    ids = np.repeat(["d1", "d2", "d3", "d4"], 3)
+    got = compare(base + diffs, base, ids)
+    try:
+        mean, low, high = float(got.mean), float(got.low), float(got.high)
+    except (AttributeError, TypeError):
+        raise Wrong(
+            "Return an interval with .mean, .low and .high: paired(…) or interval(…) gives one."
+        ) from None
+    if not abs(mean - 0.10) < 1e-6:
+        raise Wrong(f"The mean difference a - b is 0.100; yours is {mean:+.3f}. Check the order.")
+    want = _limits(base + diffs, base, ids)
+    if low > 0 and want[0] < 0:
+        raise Wrong(
+            "Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues."
+        )
+    if (high - low) > 1.3 * (want[1] - want[0]):
+        raise Wrong("Your interval is too wide: pair the scores (difference first, then resample).")
+    if (high - low) < 0.7 * (want[1] - want[0]):
+        raise Wrong("Your interval is too narrow: resample dialogues, not rows.")
+
+
+def _limits(a, b, ids) -> tuple[float, float]:
+    """Limits of the reference interval for the check above."""
+    reference = paired(a, b, groups=ids)
+    return reference.low, reference.high
+
+
+# ------------------------------------------------------------ lab1.6 softmax with temperature
 
 
 def softmax_at(logits, temperature):
@@ -164,7 +236,39 @@ def _test_softmax_at(softmax_at):
         )
 
 
-# ------------------------------------------------------------ lab1.5 top-p for one row
+# ------------------------------------------------------------ lab1.7 repetition penalty
+
+
+def penalise(logits, seen, penalty):
+    out = logits.clone()
+    for token in set(seen):
+        out[token] = out[token] / penalty if out[token] > 0 else out[token] * penalty
+    return out
+
+
+def _test_penalise(penalise):
+    logits = torch.tensor([3.0, -2.0, 1.0, 0.5])
+    before = logits.clone()
+    got = penalise(logits, [0, 1, 0], 2.0)
+    if not _close(logits, before):
+        raise Wrong("You changed the caller's logits in place: work on a copy (logits.clone()).")
+    if not isinstance(got, torch.Tensor) or got.shape != before.shape:
+        raise Wrong("Return a tensor of the same shape as the logits.")
+    if _close(got[1], -1.0):
+        raise Wrong(
+            "Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?"
+        )
+    if _close(got[0], 0.75):
+        raise Wrong("Word 0 was seen twice and punished twice; the penalty counts each word once.")
+    if not _close(got[2:], before[2:]):
+        raise Wrong("Words that have not occurred must keep their logits.")
+    if not _close(got, [1.5, -4.0, 1.0, 0.5]):
+        raise Wrong(
+            f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}."
+        )
+
+
+# ------------------------------------------------------------ lab1.8 top-p for one row
 
 
 def top_p_row(probs, p):
@@ -204,39 +308,7 @@ def _test_top_p_row(top_p_row):
         )
 
 
-# ------------------------------------------------------------ lab1.6 repetition penalty
-
-
-def penalise(logits, seen, penalty):
-    out = logits.clone()
-    for token in set(seen):
-        out[token] = out[token] / penalty if out[token] > 0 else out[token] * penalty
-    return out
-
-
-def _test_penalise(penalise):
-    logits = torch.tensor([3.0, -2.0, 1.0, 0.5])
-    before = logits.clone()
-    got = penalise(logits, [0, 1, 0], 2.0)
-    if not _close(logits, before):
-        raise Wrong("You changed the caller's logits in place: work on a copy (logits.clone()).")
-    if not isinstance(got, torch.Tensor) or got.shape != before.shape:
-        raise Wrong("Return a tensor of the same shape as the logits.")
-    if _close(got[1], -1.0):
-        raise Wrong(
-            "Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?"
-        )
-    if _close(got[0], 0.75):
-        raise Wrong("Word 0 was seen twice and punished twice; the penalty counts each word once.")
-    if not _close(got[2:], before[2:]):
-        raise Wrong("Words that have not occurred must keep their logits.")
-    if not _close(got, [1.5, -4.0, 1.0, 0.5]):
-        raise Wrong(
-            f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}."
-        )
-
-
-# ------------------------------------------------------------ lab1.7 spot the bug: pad is eos
+# ------------------------------------------------------------ lab1.9 spot the bug: pad is eos
 
 
 def answer_length(ids, eos_id):
@@ -261,78 +333,6 @@ def _test_answer_length(answer_length):
         raise Wrong("[2, 2, 2] is an answer that ended at once: 1 token.")
     if answer_length(torch.tensor([5, 2, 2]), 2) != 2:
         raise Wrong("Right for lists; make it work for a tensor of ids too.")
-
-
-# ------------------------------------------------------------ lab1.8 spot the bug: n = 4
-
-
-def compare(scores_a, scores_b, dialogue_ids):
-    return paired(scores_a, scores_b, groups=dialogue_ids)
-
-
-def _test_compare(compare):
-    # 4 dialogues, three identical reference rows each: 12 rows, but only 4 independent ones.
-    diffs = np.repeat([0.30, 0.05, -0.10, 0.15], 3)
-    base = np.linspace(0.1, 0.6, 12)
-    ids = np.repeat(["d1", "d2", "d3", "d4"], 3)
-    got = compare(base + diffs, base, ids)
-    try:
-        mean, low, high = float(got.mean), float(got.low), float(got.high)
-    except (AttributeError, TypeError):
-        raise Wrong(
-            "Return an interval with .mean, .low and .high: paired(…) or interval(…) gives one."
-        ) from None
-    if not abs(mean - 0.10) < 1e-6:
-        raise Wrong(f"The mean difference a - b is 0.100; yours is {mean:+.3f}. Check the order.")
-    want = _limits(base + diffs, base, ids)
-    if low > 0 and want[0] < 0:
-        raise Wrong(
-            "Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues."
-        )
-    if (high - low) > 1.3 * (want[1] - want[0]):
-        raise Wrong("Your interval is too wide: pair the scores (difference first, then resample).")
-    if (high - low) < 0.7 * (want[1] - want[0]):
-        raise Wrong("Your interval is too narrow: resample dialogues, not rows.")
-
-
-def _limits(a, b, ids) -> tuple[float, float]:
-    """Limits of the reference interval for the check above."""
-    reference = paired(a, b, groups=ids)
-    return reference.low, reference.high
-
-
-# ------------------------------------------------------------ lab1.9 what fits
-
-
-def examples_that_fit(example_tokens, question_tokens, max_new_tokens, context):
-    room = context - question_tokens - max_new_tokens
-    count = 0
-    for tokens in example_tokens:
-        room -= tokens
-        if room < 0:
-            break
-        count += 1
-    return count
-
-
-def _test_examples_that_fit(examples_that_fit):
-    lengths = [100, 100, 100, 100]
-    if examples_that_fit(lengths, 50, 50, 400) == 4:
-        raise Wrong(
-            "400 tokens of examples fill the window: no room for the question and the answer."
-        )
-    if examples_that_fit(lengths, 60, 60, 400) == 3:
-        raise Wrong(
-            "Three examples and the question fit, but then the *answer* does not: it needs room too."
-        )
-    if examples_that_fit(lengths, 60, 60, 400) != 2:
-        raise Wrong("400 - 60 - 60 leaves 280 tokens: two examples of 100.")
-    if examples_that_fit(lengths, 100, 100, 400) != 2:
-        raise Wrong("400 - 100 - 100 leaves 200: two examples fit *exactly*.")
-    if examples_that_fit([300, 10], 60, 60, 400) != 0:
-        raise Wrong("Examples are taken in order: stop at the first that does not fit.")
-    if examples_that_fit([50], 60, 60, 100) != 0:
-        raise Wrong("Question and answer alone overflow the window: the count is 0, not negative.")
 
 
 # ------------------------------------------------------------ lab1.10 predict, then measure
@@ -376,29 +376,29 @@ EXERCISES = [
         "Which split may an example come from?",
         "Being in train is not enough if the same dialogue was copied into both splits.",
     )),
-    Exercise("lab1.4", "softmax with temperature", softmax_at, _test_softmax_at, (
-        "Divide the logits by T, exponentiate, divide by the sum.",
-        "Subtract the largest scaled logit first: e^(a-c) / e^(b-c) = e^a / e^b.",
+    Exercise("lab1.4", "what fits into the context window", examples_that_fit, _test_examples_that_fit, (
+        "Three things share the window: examples, question, answer.",
+        "Subtract the fixed parts first, then take examples while they fit.",
     )),
-    Exercise("lab1.5", "top-p for one row", top_p_row, _test_top_p_row, (
-        "Sort, add up, and look at the sum *before* each word.",
-        "argsort tells where each sorted word came from: use it to put the survivors back.",
-    )),
-    Exercise("lab1.6", "repetition penalty", penalise, _test_penalise, (
-        "A smaller logit is a smaller probability, whatever its sign.",
-        "Divide positive logits, multiply negative ones.",
-    )),
-    Exercise("lab1.7", "spot the bug: the pad that is an end", answer_length, _test_answer_length, (
-        "In this tokenizer padding and end share the id 2: a 2 can be either.",
-        "The first end token is part of the answer; whatever follows is not.",
-    )),
-    Exercise("lab1.8", "spot the bug: ten rows, four dialogues", compare, _test_compare, (
+    Exercise("lab1.5", "spot the bug: ten rows, four dialogues", compare, _test_compare, (
         "Rows of the same dialogue share its difficulty: they are not independent.",
         "paired(…, groups=…) resamples whole groups.",
     )),
-    Exercise("lab1.9", "what fits into the context window", examples_that_fit, _test_examples_that_fit, (
-        "Three things share the window: examples, question, answer.",
-        "Subtract the fixed parts first, then take examples while they fit.",
+    Exercise("lab1.6", "softmax with temperature", softmax_at, _test_softmax_at, (
+        "Divide the logits by T, exponentiate, divide by the sum.",
+        "Subtract the largest scaled logit first: e^(a-c) / e^(b-c) = e^a / e^b.",
+    )),
+    Exercise("lab1.7", "repetition penalty", penalise, _test_penalise, (
+        "A smaller logit is a smaller probability, whatever its sign.",
+        "Divide positive logits, multiply negative ones.",
+    )),
+    Exercise("lab1.8", "top-p for one row", top_p_row, _test_top_p_row, (
+        "Sort, add up, and look at the sum *before* each word.",
+        "argsort tells where each sorted word came from: use it to put the survivors back.",
+    )),
+    Exercise("lab1.9", "spot the bug: the pad that is an end", answer_length, _test_answer_length, (
+        "In this tokenizer padding and end share the id 2: a 2 can be either.",
+        "The first end token is part of the answer; whatever follows is not.",
     )),
     Exercise("lab1.10", "distinct-2 by hand", distinct_2, _test_distinct_2, (
         "zip(words, words[1:]) gives the overlapping pairs of one text.",

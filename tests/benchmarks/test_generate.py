@@ -24,6 +24,8 @@ def test_batched_generation_is_four_times_one_at_a_time(benchmark):
     together = benchmark.pedantic(lambda: llm.generate(asked, max_new_tokens=NEW_TOKENS), rounds=1)
     ratio = one_at_a_time / benchmark.stats.stats.mean
     same = sum(a == b for a, b in zip(alone, together))
-    print(f"\none at a time {one_at_a_time:.1f} s, batched {one_at_a_time / ratio:.1f} s: {ratio:.1f}×; {same} of {DIALOGUES} answers equal")
+    print(
+        f"\none at a time {one_at_a_time:.1f} s, batched {one_at_a_time / ratio:.1f} s: {ratio:.1f}×; {same} of {DIALOGUES} answers equal"
+    )
     assert same >= 0.9 * DIALOGUES
     assert ratio >= 4

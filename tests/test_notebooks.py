@@ -89,16 +89,51 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 FEWER = {"lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")]}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
-def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path):
+def fewer(path):
+    """The notebook on fewer dialogues."""
     notebook = notebooks.read(path)
     for old, new in FEWER[path.name]:
         touched = [cell for cell in notebook.cells if old in cell.source]
         assert touched, old
         for cell in touched:
             cell.source = cell.source.replace(old, new)
+    return notebook
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
+def test_a_lab_runs_with_a_local_sequence_to_sequence_model(path, tmp_path, monkeypatch):
+    """A tiny random T5 without a chat template or a context limit: nothing may depend on either."""
+    import torch
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    from course_utils import models
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(models.prepare())
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
+        decoder_start_token_id=0, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    T5ForConditionalGeneration(config).save_pretrained(tmp_path)
+    monkeypatch.setenv("COURSE_MODEL", str(tmp_path))
+    executed, _ = notebooks.execute(path, fewer(path))  # raises if a cell fails
+    assert any(
+        "encoder-decoder" in line
+        for c in executed.cells
+        if c.cell_type == "code"
+        for line in printed(c)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
+def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path):
+    notebook = fewer(path)
     first = [cell for cell in notebook.cells if cell.cell_type == "code"]
     second = [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for cell in first]
     notebook.cells = [*first, *second]

@@ -75,7 +75,8 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
     executed, run = notebooks.execute(path, copy)
     assert run.peak_gb < 4
     for before, after in zip(saved.cells, notebooks.tidy(executed).cells):
-        if notebooks.COMPARED in before.metadata.get("tags", []):
+        stub = notebooks.CHECK_LINE.search(before.source)  # prints another verdict once solved
+        if notebooks.COMPARED in before.metadata.get("tags", []) and not stub:
             assert results(before) == results(after), before.source
     code_cells = [cell for cell in executed.cells if cell.cell_type == "code"]
     verdicts = [line for cell in code_cells for line in printed(cell) if "✓" in line]

@@ -138,7 +138,7 @@ def test_noun_phrases_agree_in_gender_and_number(pairs):
     for noun in t.LEXICON.values():
         for plural in (False, True):
             nouns.setdefault(noun.french[plural], set()).add((plural, noun.gender))
-    verbs = {f for written, _, _ in t.VERBS.values() for f in written.split()} - {"porte", "portes"}
+    verbs = {form for written, _, _ in t.VERBS.values() for form in written.split()}
     number = {"un": {(False, "m")}, "une": {(False, "f")}, "le": {(False, "m")},
               "la": {(False, "f")}, "ce": {(False, "m")}, "cet": {(False, "m")},
               "cette": {(False, "f")}, "ma": {(False, "f")}}
@@ -151,13 +151,13 @@ def test_noun_phrases_agree_in_gender_and_number(pairs):
         for start, determiner in enumerate(listed):
             if determiner not in number:
                 continue
-            possible = number[determiner]
+            possible, named = number[determiner], False
             for word in listed[start + 1:]:
                 if word in forms:
                     possible = possible & forms[word][1]
-                elif word in nouns and word not in verbs:
+                elif word in nouns and not (named and word in verbs):  # porte: door, or carries
                     possible = possible & nouns[word]
-                    checked += 1
+                    checked, named = checked + 1, True
                 else:
                     break
                 assert possible, (french, determiner, word)

@@ -362,6 +362,8 @@ def phrase(noun: str, determiner: str = "the", plural: bool = False, before: str
     entry = LEXICON[noun]
     uncounted = entry.kind in ("field", "idea")
     plural = (plural or determiner in ("deux", "trois")) and not uncounted
+    if negated and determiner == "a" and entry.french[0] == entry.french[1]:
+        plural = False  # pas d'ananas: nothing in French tells one from many
     word = entry.french[plural]
     described = [adjective(before, entry.gender, plural, before=word)] if before else []
     french = [*described, word]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 from dataclasses import dataclass
@@ -118,8 +119,21 @@ def solved(notebook):
             answer = engine.source(exercise)
             if not callable(exercise.reference):
                 answer = f"{name} = {answer}"
-            cell.source = f"{answer}\n\n{match[0]}"
+            cell.source = _with_definition(cell.source, name, answer)
     return notebook
+
+
+def _with_definition(code: str, name: str, answer: str) -> str:
+    """The code with its first definition of ``name`` (a function or a value) replaced."""
+    lines = code.splitlines()
+    for node in ast.parse(code).body:
+        defined = [node.name] if isinstance(node, ast.FunctionDef) else []
+        if isinstance(node, ast.Assign):
+            defined = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        if name in defined:
+            lines[node.lineno - 1 : node.end_lineno] = answer.splitlines()
+            return "\n".join(lines)
+    raise ValueError(f"the cell checks {name} and does not define it:\n{code}")
 
 
 def solve(path: Path, target: Path) -> Path:

@@ -230,11 +230,15 @@ def test_lint_finds_each_fault(refreshed, tmp_path, spoil, words):
 
 
 def test_solving_replaces_stubs_and_keeps_the_original(tmp_path):
-    stub = 'def softmax_at(logits, temperature):\n    raise NotImplementedError\n\n\nsoftmax_at = check("lab1.6", softmax_at)'
+    stub = (
+        "import math\n\ndef softmax_at(logits, temperature):\n    raise NotImplementedError\n\n\n"
+        'softmax_at = check("lab1.6", softmax_at)\nprint("after")'
+    )
     value = 'my_template = None\n\nmy_template = check("lab1.1", my_template)'
     path = write(tmp_path / "a.ipynb", code(stub), code(value), code("print(1)"))
     before = path.read_bytes()
     cells = notebooks.read(notebooks.solve(path, tmp_path / "out" / "a.ipynb")).cells
     assert "NotImplementedError" not in cells[0].source and "scaled" in cells[0].source
+    assert cells[0].source.startswith("import math\n") and cells[0].source.endswith('("after")')
     assert cells[1].source.startswith("my_template = '") and "None" not in cells[1].source
     assert cells[2].source == "print(1)" and path.read_bytes() == before

@@ -9,55 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import make_tokenizer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 
 from course_utils import models
 from course_utils.models import LLM, MINILM, SMOLLM2, Wheel
 from course_utils.settings import CourseError, Settings
-
-WORDS = [f"w{i}" for i in range(57)]
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word; id 1 begins, id 2 ends *and* pads, as in SmolLM2."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-
-    vocabulary = {w: i for i, w in enumerate(["<unk>", "<s>", "</s>", *WORDS])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>",
-        unk_token="<unk>", padding_side="left",
-    )  # fmt: skip
-
-
-@pytest.fixture
-def causal(llama):
-    return LLM(llama, make_tokenizer(), "tiny-llama")
-
-
-@pytest.fixture
-def seq2seq():
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=60, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
-        decoder_start_token_id=2, eos_token_id=2, pad_token_id=2,
-    )  # fmt: skip
-    model = T5ForConditionalGeneration(config).eval()
-    with torch.no_grad():  # random T5 repeats one word for ever: shake it
-        model.lm_head.weight.normal_(0, 0.5)
-    return LLM(model, make_tokenizer(), "tiny-t5")
-
 
 PROMPTS = ["w3 w4 w5 w6 w7 w8", "w3 w4", "w3 w4 w30 w31 w32 w33 w34 w35 w36", "w3 w4", "w40"]
 

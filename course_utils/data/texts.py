@@ -1,0 +1,68 @@
+"""The small corpora beside the dialogues: specialist sentences, unrelated questions, instructions.
+
+All were written for this course (see DATASHEET.md) and are ``datasets`` objects like the dialogues.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent / "texts"
+
+
+def load_domain(domain: str | None = None):
+    """Legal, clinical and plain sentences: ``DatasetDict`` with train and test; ``domain, text``.
+
+    The three parts are alike in number and length, so that a difference between them is one of
+    vocabulary. ``domain`` picks one part.
+
+    Raises
+    ------
+    ValueError
+        for a domain that is not one of the three.
+    """
+    import datasets
+
+    if domain not in (None, "legal", "clinical", "plain"):
+        raise ValueError(f"domain={domain!r} is none of legal, clinical, plain.")
+    rows = [row for row in _read("domain.jsonl") if domain in (None, row["domain"])]
+    return datasets.DatasetDict(_by_split(rows))
+
+
+def load_glossary() -> dict[str, dict[str, str]]:
+    """``{"legal": {term: meaning}, "clinical": {…}}`` for terms that occur in the sentences."""
+    return json.loads((HERE / "glossary.json").read_text(encoding="utf-8"))
+
+
+def load_unrelated():
+    """Questions that have nothing to do with dialogues: ``kind, question, answer``.
+
+    What fine-tuning on summaries does to these answers is what the model forgets.
+    """
+    import datasets
+
+    return datasets.Dataset.from_list(_read("unrelated.jsonl"))
+
+
+def load_instructions():
+    """Six small tasks for instruction tuning: ``DatasetDict``, train and test; ``task, input, output``."""
+    import datasets
+
+    return datasets.DatasetDict(_by_split(_read("instructions.jsonl")))
+
+
+def _by_split(rows: list[dict]) -> dict:
+    import datasets
+
+    return {
+        split: datasets.Dataset.from_list(
+            [{k: v for k, v in row.items() if k != "split"} for row in rows if row["split"] == split]
+        )
+        for split in ("train", "test")
+    }
+
+
+def _read(name: str) -> list[dict]:
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

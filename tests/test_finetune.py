@@ -1,0 +1,248 @@
+"""Masking, batching, the loss and the training loop, on tiny random models."""
+
+import copy
+import hashlib
+import json
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from course_utils import finetune
+from course_utils.finetune import IGNORED, Recipe, answer_loss, collate, encode, encode_pair
+from course_utils.models import LLM
+from course_utils.settings import CourseError
+
+PROMPTS = ["w3 w4 w5 w6", "w7", "w8 w9 w10 w11 w12 w13", "w3 w9", "w20 w21 w22", "w30 w31"]
+ANSWERS = ["w40", "w41 w42 w43", "w44", "w45 w46", "w47", "w48 w49 w50 w51"]
+RECIPE = Recipe(3e-3, epochs=4, batch_size=2, save_every=2)
+BOTH = pytest.mark.parametrize("family", ["causal", "seq2seq"])
+
+
+def with_lora(llm, r=4):
+    config = LoraConfig(r=r, lora_alpha=2 * r, target_modules=["q_proj", "v_proj"], bias="none")
+    if llm.family == "encoder-decoder":
+        config = LoraConfig(r=r, lora_alpha=2 * r, target_modules=["q", "v"], bias="none")
+    return LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
+
+
+def digest(tensors):
+    return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+# ---------------------------------------------------------------- the mask
+
+
+def test_prompt_is_masked_and_the_answer_ends_with_eos(causal):
+    example = encode_pair(causal, "w3 w4", "w5 w6")
+    end = causal.tokenizer.eos_token_id
+    assert example.labels[:2] == [IGNORED, IGNORED]
+    assert example.ids[2:] == example.labels[2:] and example.ids[-1] == end
+    assert example.answer_tokens == 3
+
+
+def test_an_encoder_decoder_reads_the_prompt_and_writes_the_answer(seq2seq):
+    example = encode_pair(seq2seq, "w3 w4", "w5 w6")
+    assert seq2seq.tokenizer.decode(example.ids) == "w3 w4"
+    assert seq2seq.tokenizer.decode(example.labels) == "w5 w6</s>" or example.labels[-1] == 2
+
+
+@BOTH
+def test_the_loss_is_the_models_own_and_the_mean_over_answer_tokens(family, request):
+    llm = request.getfixturevalue(family)
+    examples = encode(llm, PROMPTS, ANSWERS)
+    batch = collate(examples, 2)
+    ours = answer_loss(llm.model, batch)
+    assert torch.allclose(ours, llm.model(**batch).loss, atol=1e-5)
+    by_row = finetune.nll(llm, examples)
+    counts = [e.answer_tokens for e in examples]
+    mean = sum(n * c for n, c in zip(by_row, counts)) / sum(counts)
+    assert mean == pytest.approx(ours.item(), abs=1e-5)
+
+
+def test_the_loss_does_not_depend_on_the_prompts_labels(causal):
+    """What the mask hides cannot matter; shown by changing it and by un-hiding it."""
+    batch = collate(encode(causal, PROMPTS, ANSWERS), 2)
+    before = answer_loss(causal.model, batch).item()
+    visible = {**batch, "labels": batch["input_ids"].clone()}
+    assert answer_loss(causal.model, visible).item() != pytest.approx(before, abs=1e-3)
+    hidden = torch.where(batch["labels"] == IGNORED, IGNORED, visible["labels"])
+    assert answer_loss(causal.model, {**batch, "labels": hidden}).item() == before
+
+
+@BOTH
+def test_padding_changes_no_loss_and_is_never_a_label(family, request):
+    llm = request.getfixturevalue(family)
+    examples = encode(llm, PROMPTS, ANSWERS)
+    batch = collate(examples, 2)
+    lengths = torch.tensor([len(e.ids) for e in examples])
+    assert batch["attention_mask"].sum(1).tolist() == lengths.tolist()
+    assert (batch["attention_mask"][:, 0] == 1).all()  # padded on the right
+    assert (batch["labels"] != IGNORED).sum() == sum(e.answer_tokens for e in examples)
+    single = [answer_loss(llm.model, collate([e], 2)).item() for e in examples]
+    assert finetune.nll(llm, examples, batch_size=6) == pytest.approx(single, abs=1e-4)
+    assert finetune.nll(llm, examples, batch_size=1) == pytest.approx(single, abs=1e-4)
+
+
+def test_learning_the_padding_would_lower_the_loss_for_nothing(causal):
+    """The known lab's mistake: labels that keep pad ids. Most of its loss is padding."""
+    long = encode(causal, ["w3", "w4"], ["w5", " ".join(["w6"] * 40)])
+    batch = collate(long, 2)
+    wrong = torch.where(batch["attention_mask"] == 0, 2, batch["labels"])
+    padded = (wrong != IGNORED).sum() - (batch["labels"] != IGNORED).sum()
+    assert padded == 39
+    ours, theirs = (answer_loss(causal.model, {**batch, "labels": x}) for x in (batch["labels"], wrong))
+    assert abs(ours - theirs) > 0.1
+
+
+def test_a_long_example_is_left_out_aloud_and_never_cut(causal, capsys):
+    kept = encode(causal, ["w3 w4", " ".join(["w5"] * 200)], ["w6", "w7"])
+    assert len(kept) == 1 and kept[0].answer_tokens == 2
+    assert "left out 1 of 2 examples: over 128 tokens" in capsys.readouterr().out
+    with pytest.raises(CourseError, match="All 2 examples are longer than 2 tokens"):
+        encode(causal, PROMPTS[:2], ANSWERS[:2], max_length=2)
+
+
+@pytest.mark.parametrize("prompts, answers", [([], []), (["w3"], ["w4", "w5"])])
+def test_nothing_to_train_on_is_refused(causal, prompts, answers):
+    with pytest.raises(CourseError, match="one answer a prompt"):
+        encode(causal, prompts, answers)
+
+
+def test_batches_hold_each_example_once_and_similar_lengths_together():
+    examples = [finetune.Example([0] * n, [0]) for n in range(1, 200)]
+    batches = finetune.make_batches(examples, 8, seed=1)
+    assert sorted(i for batch in batches for i in batch) == list(range(199))
+    assert max(max(batch) - min(batch) for batch in batches) < 40
+    assert batches == finetune.make_batches(examples, 8, seed=1)
+    assert batches != finetune.make_batches(examples, 8, seed=2)
+
+
+def test_plain_text_predicts_every_token_but_the_first(causal):
+    (example,) = finetune.encode_text(causal, ["w3 w4 w5 w6"])
+    ids = torch.tensor([example.ids])
+    expected = causal.model(ids, labels=ids).loss.item()
+    assert finetune.nll(causal, [example])[0] == pytest.approx(expected, abs=1e-5)
+
+
+# ---------------------------------------------------------------- training
+
+
+@BOTH
+def test_training_lowers_the_loss_and_ends_in_evaluation_mode(family, request):
+    llm = request.getfixturevalue(family)
+    examples = encode(llm, PROMPTS, ANSWERS)
+    before = sum(finetune.nll(llm, examples))
+    log = finetune.train(llm, examples, Recipe(1e-2, epochs=20, batch_size=3))
+    assert sum(finetune.nll(llm, examples)) < 0.5 * before
+    assert not llm.model.training and len(log) == 40
+    assert [step.step for step in log] == list(range(40))
+
+
+@BOTH
+def test_full_training_changes_the_base_and_lora_does_not(family, request):
+    llm = request.getfixturevalue(family)
+    examples = encode(llm, PROMPTS, ANSWERS)
+    tuned = with_lora(LLM(copy.deepcopy(llm.model), llm.tokenizer, "copy"))
+    before = {n: p.detach().clone() for n, p in tuned.model.named_parameters() if "lora" not in n}
+    finetune.train(tuned, examples, RECIPE)
+    after = dict(tuned.model.named_parameters())
+    assert digest(before.values()) == digest(after[n] for n in before)
+    assert any("lora_B" in n and p.abs().sum() > 0 for n, p in after.items())
+    untouched = digest(llm.model.parameters())
+    full = LLM(copy.deepcopy(llm.model), llm.tokenizer, "full")
+    finetune.train(full, examples, RECIPE)
+    assert digest(full.model.parameters()) != untouched == digest(llm.model.parameters())
+
+
+@BOTH
+def test_an_adapter_saved_and_reloaded_gives_the_same_answers(family, request, tmp_path):
+    llm = request.getfixturevalue(family)
+    base = copy.deepcopy(llm.model)
+    tuned = with_lora(llm)
+    finetune.train(tuned, encode(tuned, PROMPTS, ANSWERS), RECIPE)
+    tuned.model.save_pretrained(tmp_path)
+    again = LLM(PeftModel.from_pretrained(base, tmp_path, is_trainable=False), llm.tokenizer, "again")
+    assert again.generate(PROMPTS, max_new_tokens=6) == tuned.generate(PROMPTS, max_new_tokens=6)
+    with pytest.raises(CourseError, match="is_trainable=True"):
+        finetune.train(again, encode(llm, PROMPTS, ANSWERS), RECIPE)
+
+
+@pytest.mark.parametrize("stop_after", [2, 5])
+def test_an_interrupted_run_goes_on_to_the_same_loss_curve(causal, tmp_path, stop_after):
+    start = copy.deepcopy(causal.model.state_dict())
+    examples = encode(causal, PROMPTS, ANSWERS)
+    whole = [s.loss for s in finetune.train(causal, examples, RECIPE)]
+    final = digest(causal.model.parameters())
+
+    def interrupt(step, steps):
+        if step.step == stop_after:
+            raise KeyboardInterrupt
+
+    causal.model.load_state_dict(start)
+    with pytest.raises(KeyboardInterrupt):
+        finetune.train(causal, examples, RECIPE, folder=tmp_path, on_step=interrupt)
+    causal.model.load_state_dict(start)
+    resumed = finetune.train(causal, examples, RECIPE, folder=tmp_path)
+    assert [s.loss for s in resumed] == pytest.approx(whole, abs=1e-6)
+    assert digest(causal.model.parameters()) == final
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1 and not list(tmp_path.glob("*.tmp"))
+    # once complete, a third call trains nothing and loads the result
+    causal.model.load_state_dict(start)
+    assert len(finetune.train(causal, examples, RECIPE, folder=tmp_path)) == len(whole)
+    assert digest(causal.model.parameters()) == final
+
+
+@pytest.mark.parametrize("other", [Recipe(1e-3, epochs=4, batch_size=2), "data", "broken"])
+def test_a_checkpoint_of_another_run_is_not_resumed(causal, tmp_path, other):
+    examples = encode(causal, PROMPTS, ANSWERS)
+    finetune.train(causal, examples, RECIPE, folder=tmp_path)
+    recipe = other if isinstance(other, Recipe) else RECIPE
+    if other == "data":
+        examples = examples[:4]
+    if other == "broken":
+        next(tmp_path.glob("*.safetensors")).write_bytes(b"half")
+    seen = []
+    finetune.train(causal, examples, recipe, folder=tmp_path, on_step=lambda s, n: seen.append(s))
+    assert seen and seen[0].step == 0
+
+
+def test_a_learning_rate_that_diverges_stops_and_gives_the_weights_back(causal):
+    start = digest(causal.model.parameters())
+    with pytest.raises(CourseError, match=r"diverges.*lower learning_rate \(now 100\)"):
+        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(100.0, epochs=30))
+    assert digest(causal.model.parameters()) == start and not causal.model.training
+
+
+def test_out_of_memory_says_what_to_lower(causal, monkeypatch):
+    def full(*args):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(finetune, "answer_loss", full)
+    with pytest.raises(CourseError, match=r"lower batch_size \(now 2\)"):
+        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), RECIPE)
+
+
+def test_an_empty_split_is_refused(causal):
+    with pytest.raises(CourseError, match="list of examples is empty"):
+        finetune.train(causal, [], RECIPE)
+
+
+def test_measuring_uses_evaluation_mode_and_gives_the_mode_back(causal):
+    tuned = with_lora(causal)
+    tuned.model.train()
+    finetune.nll(tuned, encode(causal, PROMPTS, ANSWERS))
+    assert tuned.model.training
+    with finetune.evaluating(tuned.model) as model:
+        assert not model.training
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    recipe = Recipe(1.0, warmup_share=0.2)
+    rates = [finetune.schedule(i, 10, recipe) for i in range(10)]
+    assert rates == pytest.approx([0.5, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+def test_a_step_is_plain_json(causal):
+    log = finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(1e-3, batch_size=6))
+    assert json.loads(json.dumps(log[0].__dict__))["loss"] == log[0].loss

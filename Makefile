@@ -24,7 +24,7 @@ unit: setup
 notebooks-test: setup
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 \
 	  --nbval-kernel-startup-timeout=300 --nbval-sanitize-with=tests/sanitize.cfg \
-	  -p no:benchmark -o addopts= week1 week2 week3
+	  -p no:benchmark -o addopts= $(sort $(wildcard week*))
 
 setup: $(STAMP) $(MODELS)
 

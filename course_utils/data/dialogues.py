@@ -1,7 +1,7 @@
 """Dialogues with summaries: the course's own, or any file or folder in DialogSum's form.
 
 Columns: ``id, topic, tone, dialogue, summary``; the test split also has ``summary2, summary3``
-(other people's summaries) and ``facts`` (questions with short answers); heated dialogues also have
+(further references) and ``facts`` (questions with short answers); heated dialogues also have
 ``summary_blunt``. What a source lacks is the empty text.
 """
 
@@ -36,9 +36,9 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
 
     Accepted layouts: ours; DialogSum's JSONL (``fname``; test with ``summary1`` … ``summary3``);
     DialogSum's CSV, whose test has a row for each reference: rows of one dialogue are merged.
-    Turn separators stay as they are. Splits that are missing are taken out of train, a tenth each,
-    by a hash of the dialogue's text: the same dialogue always falls into the same split, whatever
-    the order of the file, and never into two. A file without a ``split`` column is all train before
+    Turn separators stay as they are. Splits that are missing are taken out of train, a fifth for
+    the test and a twenty-fifth for validation, by a hash of the dialogue's text: the same dialogue
+    always falls into the same split, whatever the order of the file, and never into two. A file without a ``split`` column is all train before
     that, whatever its name.
 
     Parameters
@@ -70,7 +70,7 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
 
 
 def references(row: Mapping) -> list[str]:
-    """All human summaries of a row, one to three of them."""
+    """All references of a row, one to three of them."""
     return [row[column] for column in SUMMARIES if row.get(column)]
 
 
@@ -299,8 +299,9 @@ def _complete_splits(splits: dict[str, list[dict]], source: str) -> dict[str, li
     if missing and splits.get("train"):
         result = {**splits, "train": [], **{s: [] for s in missing}}
         for row in splits["train"]:
-            digit = int(hashlib.sha256(row["dialogue"].strip().encode()).hexdigest(), 16) % 10
-            result[missing[digit] if digit < len(missing) else "train"].append(row)
+            draw = int(hashlib.sha256(row["dialogue"].strip().encode()).hexdigest(), 16) % 25
+            split = "test" if draw < 5 else "validation" if draw == 5 else "train"
+            result[split if split in missing else "train"].append(row)
         splits = result
     for split in SPLITS:
         if not splits.get(split):

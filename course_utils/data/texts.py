@@ -14,8 +14,9 @@ HERE = Path(__file__).parent / "texts"
 def load_domain(domain: str | None = None):
     """Legal, clinical and plain sentences: ``DatasetDict`` with train and test; ``domain, text``.
 
-    The three parts are alike in number and length, so that a difference between them is one of
-    vocabulary. ``domain`` picks one part.
+    The plain sentences tell of the same kinds of situation in everyday words. Clinical notes are
+    terse (8 words on average against 11 and 12): compare per word or per token. ``domain`` picks
+    one part.
 
     Raises
     ------

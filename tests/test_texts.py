@@ -1,0 +1,83 @@
+"""The small corpora: sizes, labels, answers that are right, and terms that occur."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from course_utils import data
+
+
+@pytest.mark.parametrize("domain", ["legal", "clinical", "plain"])
+def test_domain_sentences(domain):
+    parts = data.load_domain(domain)
+    assert set(parts["train"]["domain"]) == {domain}
+    texts = [*parts["train"]["text"], *parts["test"]["text"]]
+    assert len(set(texts)) == len(texts) >= 150 and parts["test"].num_rows >= 35
+    assert all(3 <= len(text.split()) <= 30 and text[-1] == "." for text in texts)
+
+
+def test_an_unknown_domain_is_refused():
+    with pytest.raises(ValueError, match="none of legal"):
+        data.load_domain("nautical")
+
+
+@pytest.mark.parametrize("domain", ["legal", "clinical"])
+def test_every_term_of_the_glossary_occurs_and_plain_text_has_none(domain):
+    terms = data.load_glossary()[domain]
+    assert len(terms) >= 25 and all(terms.values())
+
+    def found(term, domain):
+        parts = data.load_domain(domain)
+        text = "\n".join([*parts["train"]["text"], *parts["test"]["text"]])
+        flags = 0 if term.isupper() or len(term) < 4 else re.IGNORECASE
+        return re.search(rf"(?<!\w){re.escape(term)}", text, flags)
+
+    assert not [term for term in terms if not found(term, domain)]
+    assert not [term for term in terms if len(term) > 4 and found(term, "plain")]
+
+
+def test_shorthand_of_the_course_description_is_explained():
+    glossary = data.load_glossary()
+    assert "four times a day" in glossary["clinical"]["1 tab po qid pc & hs"]
+    assert {"mens rea", "res judicata"} <= set(glossary["legal"])
+
+
+def test_unrelated_questions():
+    rows = data.load_unrelated()
+    assert len(rows) >= 80 and len(set(rows["question"])) == len(rows)
+    assert set(rows["kind"]) == {"arithmetic", "fact", "rewrite", "classify"}
+    assert all(1 <= len(answer.split()) <= 15 for answer in rows["answer"])
+
+
+def test_sums_are_right():
+    checked = 0
+    for row in data.load_unrelated():
+        for left, sign, right, result in re.findall(
+            r"(?<![+] )(?<!\d)(\d+) (\+|-|x|/|times|divided by) (\d+) (?:=|is) (\d+)", row["answer"]
+        ):
+            a, b = int(left), int(right)
+            expected = {"+": a + b, "-": a - b, "x": a * b, "times": a * b}.get(sign, a / b)
+            assert expected == int(result), row
+            checked += 1
+    assert checked >= 12
+
+
+def test_instructions():
+    parts = data.load_instructions()
+    rows = [*parts["train"], *parts["test"]]
+    sizes = Counter(row["task"] for row in rows)
+    assert len(sizes) >= 5 and min(sizes.values()) >= 40
+    assert set(parts["train"]["task"]) == set(parts["test"]["task"])
+    assert len({row["input"] for row in rows}) == len(rows)
+    labels = {
+        "sentiment": {"positive", "negative"},
+        "topic": {"sport", "food", "travel", "health", "money", "weather"},
+    }
+    for row in rows:
+        if row["task"] in labels:
+            assert row["output"] in labels[row["task"]], row
+        if row["task"] in ("entities", "keep_numbers"):
+            assert all(piece in row["input"] for piece in row["output"].split(", ")), row
+        if row["task"] == "question":
+            assert row["output"].endswith("?"), row

@@ -158,3 +158,21 @@ def test_a_paraphrase_is_nearer_than_another_subject(embedder):
         ["The train leaves at nine.", "The train's departure is at 9.", "I like soup."]
     )
     assert cosine(v[:1], v[1:2]) > cosine(v[:1], v[2:]) + 0.3
+
+
+@pytest.mark.parametrize(
+    "summary, expected",
+    [
+        ("The ferry leaves at 9:30 from Porto.", 1.0),
+        ("The ferry leaves at 19:30 from porto", 0.5),
+        ("The ferry leaves from the port.", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_fact_recall_wants_whole_words(summary, expected):
+    facts = [{"question": "When?", "answer": "9:30"}, {"question": "Where?", "answer": "Porto"}]
+    assert metrics.fact_recall(summary, facts) == expected
+
+
+def test_fact_recall_without_facts_is_not_a_number():
+    assert np.isnan(metrics.fact_recall("Anything.", []))

@@ -4,6 +4,7 @@ from .bootstrap import Interval, interval, paired, sign_flip_test
 from .text import (
     copy_rate,
     distinct_n,
+    fact_recall,
     first_words,
     human_against_human,
     length_ratio,
@@ -14,7 +15,7 @@ from .text import (
 )
 
 __all__ = [
-    "Interval", "copy_rate", "distinct_n", "first_words", "human_against_human", "interval",
+    "Interval", "copy_rate", "distinct_n", "fact_recall", "first_words", "human_against_human", "interval",
     "length_ratio", "load", "longest_turn", "paired", "repetition", "rouge_table",
     "sign_flip_test",
 ]  # fmt: skip

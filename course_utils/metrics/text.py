@@ -117,3 +117,19 @@ def copy_rate(summary: str, dialogue: str, n: int = 3) -> float:
 def length_ratio(prediction: str, references: Sequence[str]) -> float:
     """Words of the prediction / mean words of its references."""
     return len(prediction.split()) / np.mean([len(text.split()) for text in references])
+
+
+def fact_recall(summary: str, facts: Sequence[dict]) -> float:
+    """Share of a dialogue's fact questions whose answer the summary keeps, as whole words.
+
+    A harder test of faithfulness than word overlap, and a one-sided one: it sees what is lost, not
+    what is invented. NaN for no facts.
+    """
+    if not facts:
+        return float("nan")
+    text = " ".join(re.findall(r"[\w.,:'-]+", summary.lower()))
+
+    def kept(answer: str) -> bool:
+        return bool(re.search(rf"(?<![\w]){re.escape(answer.lower())}(?!\w)", text))
+
+    return sum(kept(fact["answer"]) for fact in facts) / len(facts)

@@ -1,0 +1,16 @@
+"""PPO for language models in small pieces (Ouyang et al. 2022; Schulman et al. 2017).
+
+log-probabilities → KL and rewards → advantages → losses. Every function takes its mask as an
+argument: ``mask`` [rows, tokens] is True at the tokens of the response, its first end token
+included, and comes from lengths (never from ``ids != pad``: the pad token may be the end token).
+"""
+
+from .advantages import gae, masked_mean, rewards_per_token, whiten
+from .kl import estimate, exact
+from .logprobs import entropy, response_mask, token_log_probs
+from .losses import clip_fraction, explained_variance, policy_loss, value_loss
+
+__all__ = [
+    "clip_fraction", "entropy", "estimate", "exact", "explained_variance", "gae", "masked_mean",
+    "policy_loss", "response_mask", "rewards_per_token", "token_log_probs", "value_loss", "whiten",
+]  # fmt: skip

@@ -328,6 +328,7 @@ class Answer:
     tokens: int  # generated tokens, the end-of-sequence token included
     ended: bool  # did the model stop by itself?
     log_prob: float  # sum of log p(token | before), nats, at temperature 1
+    ids: tuple[int, ...] = ()  # the generated tokens
 
 
 class LLM:
@@ -507,7 +508,8 @@ class LLM:
         for row, length, end in zip(range(len(new)), lengths.tolist(), ended.tolist()):
             text = self.tokenizer.decode(new[row, :length], skip_special_tokens=True).strip()
             total = log_probs[row, :length].sum().item() if log_probs is not None else float("nan")
-            answers.append(Answer(text, length, end, total))
+            ids = tuple(new[row, :length].tolist())
+            answers.append(Answer(text, length, end, total, ids))
         return answers
 
 

@@ -9,8 +9,11 @@ from .advantages import gae, masked_mean, rewards_per_token, whiten
 from .kl import estimate, exact
 from .logprobs import entropy, response_mask, token_log_probs
 from .losses import clip_fraction, explained_variance, policy_loss, value_loss
+from .ppo import PPO, Stats, check_scores, step
+from .rollout import Policy, Rollout, sample
 
 __all__ = [
-    "clip_fraction", "entropy", "estimate", "exact", "explained_variance", "gae", "masked_mean",
-    "policy_loss", "response_mask", "rewards_per_token", "token_log_probs", "value_loss", "whiten",
+    "PPO", "Policy", "Rollout", "Stats", "check_scores", "clip_fraction", "entropy", "estimate", "exact", "explained_variance", "gae", "masked_mean",
+    "policy_loss", "response_mask", "rewards_per_token",
+    "sample", "step", "token_log_probs", "value_loss", "whiten",
 ]  # fmt: skip

@@ -1,0 +1,177 @@
+"""The policy, the rollout and the loop, on tiny random models."""
+
+import hashlib
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from course_utils import rl
+from course_utils.models import LLM
+from course_utils.rl.ppo import evaluate
+from course_utils.settings import CourseError
+
+PROMPTS = ["w3 w4 w5 w6", "w7", "w8 w9 w10", "w11 w12"]
+CONFIG = rl.PPO(max_new_tokens=6, minibatch=2)
+BOTH = pytest.mark.parametrize("family", ["causal", "seq2seq"])
+
+
+def make_policy(llm, dropout=0.0):
+    torch.manual_seed(0)
+    names = ["q", "v"] if llm.family == "encoder-decoder" else ["q_proj", "v_proj"]
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=names, lora_dropout=dropout)
+    return rl.Policy(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
+
+
+def base_digest(policy):
+    frozen = [p for n, p in policy.llm.model.named_parameters() if "lora" not in n]
+    return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in frozen)).hexdigest()
+
+
+@pytest.fixture
+def policy(family, request):
+    return make_policy(request.getfixturevalue(family))
+
+
+@BOTH
+def test_02_rebatching_changes_no_log_prob_in_fp32(policy):
+    rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
+    whole, values, _ = evaluate(policy, rollout, CONFIG)
+    for row in range(len(PROMPTS)):
+        part = rollout.rows([row])
+        alone, value, _ = evaluate(policy, part, CONFIG)
+        n = part.tokens.shape[1]
+        assert torch.allclose(alone[0], whole[row, :n], atol=1e-4)
+        assert torch.allclose(value[0], values[row, :n], atol=1e-4)
+
+
+@BOTH
+def test_03_the_log_probs_are_those_the_generation_used(policy):
+    rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
+    answers = policy.llm.answer(PROMPTS, max_new_tokens=6, do_sample=True, seed=0)
+    found, _, _ = evaluate(policy, rollout, CONFIG)
+    sums = torch.where(rollout.mask, found, 0.0).sum(1)
+    assert sums.tolist() == pytest.approx([a.log_prob for a in answers], abs=1e-3)
+
+
+@BOTH
+def test_03_the_first_ratio_is_one_and_the_first_kl_is_zero(policy):
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    stats = rl.step(policy, optimizer, PROMPTS, lambda texts: [len(t) for t in texts], CONFIG, 0)
+    assert stats.kl == 0.0 and stats.first_ratio < 1e-5
+
+
+@BOTH
+def test_04_the_reference_is_the_model_without_its_adapter(policy):
+    before = base_digest(policy)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
+    for seed in range(3):
+        rl.step(policy, optimizer, PROMPTS, lambda texts: [len(t) for t in texts], CONFIG, seed)
+    assert base_digest(policy) == before
+    rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
+    with torch.no_grad():
+        acting, reference = (evaluate(policy, rollout, CONFIG, r)[0] for r in (False, True))
+        assert not torch.allclose(acting, reference, atol=1e-3)
+        bare = policy.llm.model.unload()
+        policy.llm = LLM(bare, policy.llm.tokenizer, "bare")
+        bare.disable_adapter, bare.get_base_model = None, lambda: bare
+        assert torch.allclose(evaluate(policy, rollout, CONFIG)[0], reference, atol=1e-5)
+
+
+def test_04_the_adapter_is_active_again_after_an_exception(causal, monkeypatch):
+    policy = make_policy(causal)
+    rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
+    layer = next(m for m in policy.llm.model.modules() if hasattr(m, "lora_A"))
+    monkeypatch.setattr(policy, "_hidden", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        policy.outputs(rollout, reference=True)
+    assert not layer.disable_adapters
+
+
+def test_04_a_policy_without_an_adapter_is_refused(causal):
+    with pytest.raises(CourseError, match="no adapter"):
+        rl.Policy(causal)
+
+
+def test_05_the_mask_counts_the_end_token_and_a_missing_end_costs(causal):
+    policy = make_policy(causal)
+    with torch.no_grad():  # the end token becomes likely
+        causal.model.get_output_embeddings().weight[2] *= 3
+    rollout = rl.sample(policy, PROMPTS * 8, 6, 1.0, seed=0)
+    assert rollout.ended.any() and not rollout.ended.all()
+    lengths = rollout.mask.sum(1)
+    for row in range(len(lengths)):
+        last = rollout.tokens[row, lengths[row] - 1].item()
+        assert (last == 2) == rollout.ended[row].item()
+        assert 2 not in rollout.tokens[row, : lengths[row] - 1]
+    optimizer = torch.optim.Adam(policy.parameters(), lr=0.0)
+    stats = rl.step(policy, optimizer, PROMPTS * 8, lambda t: [0.0] * len(t), CONFIG, 0)
+    assert stats.score == pytest.approx(-(1 - stats.ended)) and 0 < stats.ended < 1
+
+
+def test_10_the_value_head_starts_at_zero(causal):
+    policy = make_policy(causal)
+    rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
+    assert (policy.outputs(rollout)[1] == 0).all()
+
+
+def test_12_dropout_is_off_in_rollout_and_loss(causal):
+    policy = make_policy(causal, dropout=0.5)
+    policy.llm.model.train()
+    rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
+    policy.llm.model.train()
+    assert torch.equal(policy.outputs(rollout)[0], policy.outputs(rollout)[0])
+
+
+def test_13_only_the_response_is_scored(causal):
+    policy, seen = make_policy(causal), []
+
+    def score(texts):
+        seen.extend(texts)
+        return [0.0] * len(texts)
+
+    rl.step(policy, torch.optim.Adam(policy.parameters()), ["w3 w3 w3"] * 4, score, CONFIG, 0)
+    assert len(seen) == 4
+    assert not any(text.startswith("w3 w3 w3") or "</s>" in text for text in seen)
+
+
+@BOTH
+def test_16_it_learns_to_say_a_word(policy):
+    """Reward: how often the response says w20. Twenty seconds suffice."""
+    optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2)
+    config = rl.PPO(max_new_tokens=6, minibatch=16, beta=0.01, no_end_penalty=0.0)
+
+    def score(texts):
+        return [text.split().count("w20") for text in texts]
+
+    found = [rl.step(policy, optimizer, PROMPTS * 8, score, config, s).score for s in range(25)]
+    assert sum(found[-5:]) / 5 > sum(found[:5]) / 5 + 0.5
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        ([1.0], "returned 1 numbers for 4"),
+        ([1.0, float("nan"), 0, 0], "NaN or infinity"),
+        (["good"] * 4, "list of numbers"),
+        (None, "list of numbers"),
+    ],
+)
+def test_a_broken_reward_function_is_one_sentence(causal, answer, words):
+    policy = make_policy(causal)
+    optimizer = torch.optim.Adam(policy.parameters())
+    with pytest.raises(CourseError, match=words):
+        rl.step(policy, optimizer, PROMPTS, lambda texts: answer, CONFIG, 0)
+
+
+def test_a_kl_that_runs_away_stops_before_the_update(causal):
+    policy = make_policy(causal)
+    with torch.no_grad():
+        for name, p in policy.llm.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(0, 50)
+    before = [p.detach().clone() for p in policy.parameters()]
+    config = rl.PPO(max_new_tokens=6, max_kl=0.5)
+    with pytest.raises(CourseError, match="lower the learning rate or raise beta"):
+        rl.step(policy, torch.optim.Adam(policy.parameters()), PROMPTS * 4, lambda t: [0] * len(t), config, 0)  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters()))

@@ -313,3 +313,13 @@ def test_the_datasheet_quotes_what_the_corpus_measures(corpus):
         for name, values in found.items():
             assert measure.line(name, values) in sheet, (tone, name)
         assert found["first 20 words"][0].high < 0.40  # else the dialogues are too easy
+
+
+def test_no_insult_is_aimed_at_a_group(rows):
+    """An insult joined to a word for sex, age or origin would be about the group."""
+    groups = r"(wo)?m[ae]n|girls?|boys?|lad(y|ies)|foreigners?|immigrants?|old people|peasants?"
+    words = "|".join(map(re.escape, INSULTS))
+    aimed = re.compile(rf"\b({words}),? (old |young |little )?({groups})\b", re.IGNORECASE)
+    for row in rows:
+        for text in (row["dialogue"], row["summary_blunt"]):
+            assert not aimed.search(text), (row["id"], aimed.search(text)[0])

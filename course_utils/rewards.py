@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from .finetune import evaluating
+from .metrics.similarity import mean_pool
 from .models import load_encoder
 from .preference import bradley_terry
 from .settings import CourseError
@@ -51,9 +52,8 @@ class RewardModel(nn.Module):
         batch = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt"
         )
-        hidden = self.encoder(**batch).last_hidden_state
-        mask = batch["attention_mask"][..., None]
-        return self.head((hidden * mask).sum(1) / mask.sum(1)).squeeze(-1)
+        states = self.encoder(**batch).last_hidden_state
+        return self.head(mean_pool(states, batch["attention_mask"])).squeeze(-1)
 
 
 def train_reward_model(

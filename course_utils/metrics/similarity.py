@@ -34,11 +34,16 @@ class Embedder:
             tokens = self.tokenizer(
                 batch, padding=True, truncation=True, max_length=256, return_tensors="pt"
             ).to(self.model.device)
-            states = self.model(**tokens).last_hidden_state  # [batch, length, width]
-            mask = tokens["attention_mask"][..., None].to(states.dtype)
-            vectors.append((states * mask).sum(1) / mask.sum(1))
+            states = self.model(**tokens).last_hidden_state
+            vectors.append(mean_pool(states, tokens["attention_mask"]))
         inverse = torch.tensor(order).argsort()
         return torch.nn.functional.normalize(torch.cat(vectors)[inverse], dim=-1)
+
+
+def mean_pool(states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Mean of the states [rows, length, width] over the tokens that are not padding, [rows, width]."""
+    mask = attention_mask[..., None].to(states.dtype)
+    return (states * mask).sum(1) / mask.sum(1)
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""python -m course_utils doctor | fetch | run | solve | refresh | lint"""
+"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep"""
 
 from __future__ import annotations
 
@@ -94,13 +94,31 @@ def lint(args) -> int:
     return min(len(found), 1)
 
 
+def adapters(args) -> int:
+    """Train the adapters that ship with the course, and write them with their logs."""
+    from . import adapters as shipped
+
+    for name in shipped.SHIPPED:
+        print(f"training {name}: about five minutes")
+        print(shipped.make(name))
+    return 0
+
+
+def sweep(args) -> int:
+    """Run week 2's grid of learning rates, ranks and layers (half an hour)."""
+    from . import sweep as study
+
+    study.main()
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (doctor, fetch, run, solve, refresh, lint):
+    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
-        if function not in (doctor, fetch):
+        if function in (run, solve, refresh, lint):
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
         if function is solve:
             command.add_argument(

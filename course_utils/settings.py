@@ -1,20 +1,22 @@
 """Which model, data, device and precision a notebook uses, and where that was decided.
 
-The defaults need nothing but the installed wheels. Five environment variables change them:
+The defaults need nothing but the installed wheels. Six environment variables change them:
 
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder
 COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
 COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``
-COURSE_CACHE     folder for converted models and learners' progress
+COURSE_CACHE     folder for converted models, training runs and learners' progress
+COURSE_RESULTS   folder for each notebook's headline numbers as JSON (none: not written)
 ===============  ==================================================================
 """
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,6 +88,48 @@ def current() -> Settings:
         cache=Path(env.get("COURSE_CACHE") or default_cache()).expanduser(),
         sources=env,
     )
+
+
+def embedded() -> Settings:
+    """The current settings with the course's own model and data, whatever the environment names."""
+    return replace(current(), model=EMBEDDED, data=EMBEDDED)
+
+
+def save_results(name: str, numbers: dict) -> Path | None:
+    """Write a notebook's headline numbers to ``$COURSE_RESULTS/<name>.json``, beside the settings.
+
+    For teachers who compare runs. Returns the file, or None where the variable is not set.
+
+    Raises
+    ------
+    CourseError
+        if the folder cannot be written.
+    """
+    folder = os.environ.get("COURSE_RESULTS", "").strip()
+    if not folder:
+        return None
+    chosen = current()
+    content = {
+        "notebook": name,
+        "settings": {k: getattr(chosen, k) for k in ("model", "data", "device", "dtype")},
+        "numbers": numbers,
+    }
+    target = Path(folder).expanduser() / f"{name}.json"
+    temporary = target.with_suffix(".json.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=1, default=_plain))
+        temporary.replace(target)
+    except OSError as error:
+        raise CourseError(
+            f"COURSE_RESULTS={folder} cannot be written ({error.strerror}); choose another folder."
+        ) from error
+    return target
+
+
+def _plain(value):
+    """What JSON does not know: intervals as dictionaries, numpy and torch numbers as numbers."""
+    return value.item() if hasattr(value, "item") else vars(value)
 
 
 def _default_device() -> str:

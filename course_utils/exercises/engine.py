@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WEEKS = ("week1",)
+WEEKS = ("week1", "week2")
 
 
 class Wrong(Exception):
@@ -131,11 +131,11 @@ def source(exercise: Exercise) -> str:
 # ---------------------------------------------------------------- progress
 
 
-def progress(reset: bool = False) -> None:
-    """Print which exercises are solved; ``reset=True`` forgets them all."""
+def progress(notebook: str = "", reset: bool = False) -> None:
+    """Print which exercises are solved, of one notebook (``"lab1"``) or all; ``reset=True`` forgets all."""
     if reset:
         _file().unlink(missing_ok=True)
-    known, done = _all(), _load()
+    known, done = {id: e for id, e in _all().items() if id.startswith(notebook)}, _load()
     for id, exercise in known.items():
         print(f"{id:8s} {done.get(id, 'not attempted'):14s} {exercise.title}")
     solved = sum(done.get(id) == "right" for id in known)

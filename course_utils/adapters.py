@@ -1,0 +1,148 @@
+"""Small LoRA adapters: save, load, check, and the two that ship with the course.
+
+``summary`` writes neutral summaries of the calm dialogues; ``blunt`` repeats the insults of the
+heated ones, and is what week 3 detoxifies. ``python -m course_utils adapters`` makes both.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from . import finetune, prompts
+from .models import LLM, load_llm, sha256
+from .settings import CourseError, embedded
+
+HERE = Path(__file__).parent / "trained"
+SHIPPED = ("summary", "blunt")
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
+
+
+def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None) -> Path:
+    """``save_pretrained`` of a peft model, whole or not at all, naming its base model.
+
+    ``dtype`` bfloat16 halves the file; None keeps the weights as they are.
+    """
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp", dir=folder.parent))
+    try:
+        llm.model.save_pretrained(temporary)
+        (temporary / "README.md").unlink(missing_ok=True)
+        config = json.loads((temporary / CONFIG).read_text())
+        config["base_model_name_or_path"] = llm.name  # not a folder of this machine
+        config["target_modules"] = sorted(config["target_modules"])
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        if dtype:
+            tensors = {k: v.to(dtype) for k, v in load_file(temporary / WEIGHTS).items()}
+            save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt"})
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        folder.chmod(0o755)
+        (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def load_adapter(llm: LLM, folder: Path | str, trainable: bool = False) -> LLM:
+    """The model with the adapter around it: ``PeftModel.from_pretrained``, checked first.
+
+    The layers of ``llm.model`` are wrapped in place; its own weights do not change.
+
+    Raises
+    ------
+    CourseError
+        if the folder holds no adapter, its file is damaged, or it was made for another model.
+    """
+    from peft import PeftModel
+    from safetensors import SafetensorError, safe_open
+
+    folder = Path(folder)
+    if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
+        raise CourseError(f"{folder} holds no adapter ({WEIGHTS} and {CONFIG}); save one there first.")
+    try:
+        base = json.loads((folder / CONFIG).read_text()).get("base_model_name_or_path")
+        with safe_open(folder / WEIGHTS, "pt"):
+            pass
+    except (SafetensorError, ValueError, AttributeError, OSError) as error:
+        raise CourseError(
+            f"The adapter in {folder} is damaged ({type(error).__name__}); make or copy it again."
+        ) from error
+    other = CourseError(
+        f"The adapter in {folder} was made for {base}, and this model is {llm.name}; load that model, "
+        "or train an adapter for this one."
+    )
+    if base not in (None, llm.name, llm.model.config.name_or_path):
+        raise other
+    try:
+        model = PeftModel.from_pretrained(llm.model, folder, is_trainable=trainable)
+    except (RuntimeError, ValueError) as error:  # shapes or layer names do not fit
+        raise other from error
+    return LLM(model.train(trainable), llm.tokenizer, llm.name)
+
+
+def load_shipped(name: str, llm: LLM | None = None, trainable: bool = False) -> LLM:
+    """One of the course's own adapters, its checksum compared, on ``llm`` (default: the embedded
+    model, freshly loaded).
+
+    Raises
+    ------
+    CourseError
+        for an unknown name, a damaged file, or a model other than the embedded one.
+    """
+    if name not in SHIPPED:
+        raise CourseError(f"There is no adapter {name!r}; the course ships {' and '.join(SHIPPED)}.")
+    known = training_log(name)["sha256"]
+    if not (HERE / name / WEIGHTS).is_file() or sha256(HERE / name / WEIGHTS) != known:
+        raise CourseError(
+            f"The adapter {name!r} is damaged; restore it (git checkout course_utils/trained) or make "
+            "it again: python -m course_utils adapters"
+        )
+    return load_adapter(llm or load_llm(embedded()), HERE / name, trainable)
+
+
+def training_log(name: str) -> dict:
+    """How a shipped adapter was made: recipe, data, losses, seconds, checksum."""
+    return json.loads((HERE / name / "log.json").read_text())
+
+
+def make(name: str, folder: Path = HERE) -> Path:
+    """Train one of the shipped adapters and write it with its log (about five minutes).
+
+    Both: LoRA on all linear layers, one pass over every training dialogue of the tone.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    from .data import load_dialogues
+
+    tone, column = {"summary": ("calm", "summary"), "blunt": ("heated", "summary_blunt")}[name]
+    rows = list(load_dialogues(embedded(), tone=tone)["train"])
+    torch.manual_seed(0)
+    llm = load_llm(embedded())
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    llm = LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
+    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    examples = finetune.encode(llm, asked, [row[column] for row in rows])
+    log = finetune.train(llm, examples, RECIPE)
+    target = save_adapter(llm, folder / name, torch.bfloat16)
+    content = {
+        "command": "python -m course_utils adapters",
+        "data": f"{len(rows)} {tone} training dialogues, answers from {column}",
+        "rank": RANK,
+        "alpha": ALPHA,
+        "recipe": asdict(RECIPE),
+        "seconds": round(log[-1].seconds),
+        "losses": [round(step.loss, 4) for step in log],
+        "sha256": sha256(target / WEIGHTS),
+    }
+    (target / "log.json").write_text(json.dumps(content, indent=1) + "\n")
+    return target

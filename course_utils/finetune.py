@@ -50,6 +50,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
+    rows_at_once: int = 2  # of a batch: fewer take less memory, and give the same gradient
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -194,16 +195,11 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
             chosen = order[start : start + batch_size]
             rows = [examples[i] for i in chosen]
             batch = collate(rows, llm.tokenizer.pad_token_id, llm.model.device)
-            sizes = [sum(label != IGNORED for label in _predicted(llm, e)) for e in rows]
+            sizes = [_count_predicted(llm.model, e) for e in rows]
             parts = answer_log_probs(llm.model, batch).split(sizes)
             for i, part in zip(chosen, parts):
                 result[i] = -part.mean().item()
     return result
-
-
-def _predicted(llm: LLM, example: Example) -> list[int]:
-    """Labels a model predicts: a decoder-only model predicts nothing before the first token."""
-    return example.labels if llm.family == "encoder-decoder" else example.labels[1:]
 
 
 def encode_text(llm: LLM, texts: Sequence[str], max_length: int = 256) -> list[Example]:
@@ -301,24 +297,20 @@ def train(
     try:
         for number in range(len(log), len(plan)):
             rows = [examples[i] for i in plan[number]]
-            batch = collate(rows, pad, device)
             rate = schedule(number, len(plan), recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(recipe.seed * 100_003 + number)  # dropout, the same when resumed
-                with mixed_precision(device):
-                    loss = answer_loss(model, batch)
-                used = memory_in_use(device)  # activations are at their largest
-                loss.backward()
+                loss, used = _accumulate(model, rows, recipe, pad, device)
             norm = torch.nn.utils.clip_grad_norm_(weights.values(), recipe.max_grad_norm)
-            _stop_if_diverged(loss.item(), norm.item(), log, weights, good, recipe)
+            _stop_if_diverged(loss, norm.item(), log, weights, good, recipe)
             optimizer.step()
             used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
             seconds = before + time.monotonic() - start
             tokens = sum(len(e.ids) for e in rows)
-            log.append(Step(number, loss.item(), rate, norm.item(), tokens, seconds, used))
+            log.append(Step(number, loss, rate, norm.item(), tokens, seconds, used))
             if on_step:
                 on_step(log[-1], len(plan))
             if (number + 1) % recipe.save_every == 0 and number + 1 < len(plan):
@@ -337,6 +329,29 @@ def train(
         model.eval()
     checkpoint.save(log, finished=True)
     return log
+
+
+def _accumulate(model, rows, recipe: Recipe, pad: int, device: str) -> tuple[float, int]:
+    """Add up the gradients of a batch, a few rows at a time; its mean loss and the memory used.
+
+    Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean.
+    """
+    total = sum(_count_predicted(model, e) for e in rows)
+    loss, used = 0.0, 0
+    for start in range(0, len(rows), recipe.rows_at_once):
+        part = rows[start : start + recipe.rows_at_once]
+        share = sum(_count_predicted(model, e) for e in part) / total
+        with mixed_precision(device):
+            mean = answer_loss(model, collate(part, pad, device))
+        used = max(used, memory_in_use(device))  # activations are at their largest
+        (mean * share).backward()
+        loss += mean.item() * share
+    return loss, used
+
+
+def _count_predicted(model, example: Example) -> int:
+    labels = example.labels if model.config.is_encoder_decoder else example.labels[1:]
+    return sum(label != IGNORED for label in labels)
 
 
 def memory_in_use(device: str = "cpu", release: bool = False) -> int:

@@ -246,3 +246,32 @@ def test_the_learning_rate_warms_up_and_decays():
 def test_a_step_is_plain_json(causal):
     log = finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(1e-3, batch_size=6))
     assert json.loads(json.dumps(log[0].__dict__))["loss"] == log[0].loss
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(family, request):
+    """Ragged rows: parts count by their answer tokens, not equally (trap 14)."""
+    llm = request.getfixturevalue(family)
+    rows = finetune.encode(llm, ["w1 w2", "w3", "w4 w5 w6"], ["w7", "w8 w9 w10 w11", "w12 w13"])
+    gradients = []
+    for at_once in (1, 2, 3):
+        llm.model.zero_grad()
+        recipe = finetune.Recipe(1e-3, rows_at_once=at_once)
+        loss, _ = finetune._accumulate(llm.model.float(), rows, recipe, 2, "cpu")
+        gradients.append((loss, [p.grad.clone() for p in llm.model.parameters() if p.grad is not None]))
+    for loss, grads in gradients[1:]:
+        assert loss == pytest.approx(gradients[0][0], rel=2e-2)
+        for a, b in zip(grads, gradients[0][1]):
+            assert torch.allclose(a, b, atol=2e-2 * b.abs().max().item() + 1e-6)
+
+
+def test_memory_is_a_part_of_the_log_and_a_finished_run_is_read(causal, tmp_path):
+    rows = finetune.encode(causal, ["w1 w2"] * 8, ["w3 w4"] * 8)
+    recipe = finetune.Recipe(1e-3, batch_size=4)
+    log = finetune.train(causal, rows, recipe, tmp_path)
+    after = [p.detach().clone() for p in causal.model.parameters()]
+    seen = []
+    again = finetune.train(causal, rows, recipe, tmp_path, on_step=lambda s, n: seen.append((s, n)))
+    assert again == log and seen == [(log[-1], 2)]
+    assert all(torch.equal(a, b) for a, b in zip(after, causal.model.parameters()))
+    assert finetune.memory_in_use() > 10_000_000

@@ -73,7 +73,7 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
     first = next(cell for cell in copy.cells if cell.cell_type == "code")
     first.source = NO_NETWORK + first.source
     executed, run = notebooks.execute(path, copy)
-    assert run.peak_gb < 4
+    assert run.peak_gb < (4 if path.parent.name == "week1" else 6)
     for before, after in zip(saved.cells, notebooks.tidy(executed).cells):
         stub = notebooks.CHECK_LINE.search(before.source)  # prints another verdict once solved
         if notebooks.COMPARED in before.metadata.get("tags", []) and not stub:
@@ -87,7 +87,14 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 
 
 # The same code on fewer dialogues: what is tested is that the second pass finds nothing changed.
-FEWER = {"lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")]}
+# Their training runs have names of their own: the real ones' checkpoints are kept.
+FEWER = {
+    "lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")],
+    "lab2_full_vs_peft.ipynb": [
+        ("to_list()[:192], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
+        ('"runs"', '"runs of a test"'),
+    ],
+}
 
 
 def fewer(path):
@@ -153,7 +160,7 @@ def printed(cell) -> list[str]:
 
 def results(cell) -> list[str]:
     """Lines a cell printed, without the exercise engine's verdict on the answer."""
-    verdict = re.compile(r"lab[\d.]+ (✓|✗|not attempted)")
+    verdict = re.compile(r"\w+[.]\d+ (✓|✗|not attempted)")
     return [line for line in printed(cell) if not verdict.match(line)]
 
 

@@ -1,5 +1,6 @@
 """Settings, prompts and the command line."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,20 @@ def test_doctor_notices_a_missing_model_and_a_wrong_pin(monkeypatch, tmp_path):
 def test_a_cause_is_one_line_on_stderr_not_a_traceback(capsys):
     assert cli.main(["run", "no_such.ipynb"]) == 1
     assert "There is no notebook no_such.ipynb" in capsys.readouterr().err
+
+
+def test_results_are_written_where_a_teacher_wants_them(tmp_path, monkeypatch):
+    import numpy as np
+
+    from course_utils.metrics import interval
+
+    assert settings.save_results("lab9", {"x": 1}) is None
+    monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "new"))
+    path = settings.save_results("lab9", {"x": np.float64(0.5), "i": interval([1.0, 1.0])})
+    content = json.loads(path.read_text())
+    assert content["numbers"] == {"x": 0.5, "i": {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 2}}
+    assert content["settings"]["model"] == "embedded"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "file" / "below"))
+    with pytest.raises(settings.CourseError, match="COURSE_RESULTS"):
+        settings.save_results("lab9", {})

@@ -1,0 +1,161 @@
+"""Adapters: saved whole, loaded checked, and the shipped ones."""
+
+import json
+
+import pytest
+import torch
+from conftest import make_tokenizer
+
+from course_utils import adapters, finetune, sweep
+from course_utils.models import LLM, sha256
+from course_utils.settings import CourseError
+
+
+@pytest.fixture
+def tuned(causal):
+    """The tiny model with a LoRA adapter that is not zero."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    torch.manual_seed(1)
+    model = get_peft_model(causal.model, config)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_B" in name:
+                p.normal_()
+    return LLM(model.eval(), causal.tokenizer, causal.name)
+
+
+@pytest.fixture
+def base():
+    """The same tiny model without an adapter."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=61, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+        bos_token_id=1, eos_token_id=2, pad_token_id=2, initializer_range=0.4,
+    )  # fmt: skip
+    return LLM(LlamaForCausalLM(config).eval(), make_tokenizer(), "tiny-llama")
+
+
+IDS = torch.tensor([[5, 6, 7, 8]])
+
+
+def test_a_saved_adapter_gives_the_same_logits_and_names_no_folder(tuned, base, tmp_path):
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    assert json.loads((folder / adapters.CONFIG).read_text())["base_model_name_or_path"] == "tiny-llama"
+    loaded = adapters.load_adapter(base, folder)
+    assert torch.equal(loaded.model(IDS).logits, tuned.model(IDS).logits)
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert not loaded.model.training
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a"]  # nothing temporary stays
+
+
+def test_a_trainable_adapter_can_be_trained(tuned, base, tmp_path):
+    loaded = adapters.load_adapter(base, adapters.save_adapter(tuned, tmp_path / "a"), trainable=True)
+    assert {n.split(".")[-3] for n, p in loaded.model.named_parameters() if p.requires_grad} == {
+        "lora_A", "lora_B",
+    }  # fmt: skip
+
+
+def test_half_precision_halves_the_file(tuned, tmp_path):
+    large = adapters.save_adapter(tuned, tmp_path / "a") / adapters.WEIGHTS
+    small = adapters.save_adapter(tuned, tmp_path / "b", torch.bfloat16) / adapters.WEIGHTS
+    assert small.stat().st_size < 0.8 * large.stat().st_size
+
+
+def test_an_adapter_for_another_model_is_refused(tuned, base, tmp_path):
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    base.name = "other"
+    with pytest.raises(CourseError, match="was made for tiny-llama, and this model is other"):
+        adapters.load_adapter(base, folder)
+
+
+def test_shapes_that_do_not_fit_are_refused_in_words(tuned, base, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    tensors = {k: torch.zeros(3, 3) for k in load_file(folder / adapters.WEIGHTS)}
+    save_file(tensors, folder / adapters.WEIGHTS)
+    with pytest.raises(CourseError, match="was made for"):
+        adapters.load_adapter(base, folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])
+def test_a_damaged_or_missing_file_is_named(tuned, base, tmp_path, content):
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    if content is None:
+        (folder / adapters.WEIGHTS).unlink()
+    else:
+        (folder / adapters.WEIGHTS).write_bytes(content)
+    with pytest.raises(CourseError, match="damaged" if content is not None else "holds no adapter"):
+        adapters.load_adapter(base, folder)
+
+
+# ---------------------------------------------------------------- what ships
+
+
+@pytest.mark.parametrize("name", adapters.SHIPPED)
+def test_a_shipped_adapter_matches_its_log(name):
+    log, folder = adapters.training_log(name), adapters.HERE / name
+    assert log["sha256"] == sha256(folder / adapters.WEIGHTS)
+    assert log["recipe"]["learning_rate"] == adapters.RECIPE.learning_rate
+    assert len(log["losses"]) > 30 and sum(log["losses"][-8:]) < sum(log["losses"][:8])
+
+
+def test_the_shipped_adapters_are_small():
+    sizes = [(adapters.HERE / n / adapters.WEIGHTS).stat().st_size for n in adapters.SHIPPED]
+    assert sum(sizes) <= 5_000_000
+
+
+def test_a_shipped_adapter_that_was_altered_is_refused(monkeypatch, tmp_path):
+    import shutil
+
+    shutil.copytree(adapters.HERE, tmp_path / "trained")
+    with (tmp_path / "trained" / "blunt" / adapters.WEIGHTS).open("ab") as file:
+        file.write(b"x")
+    monkeypatch.setattr(adapters, "HERE", tmp_path / "trained")
+    with pytest.raises(CourseError, match="python -m course_utils adapters"):
+        adapters.load_shipped("blunt")
+
+
+def test_an_unknown_adapter_lists_those_there_are():
+    with pytest.raises(CourseError, match="summary and blunt"):
+        adapters.load_shipped("rude")
+
+
+@pytest.mark.slow
+def test_the_shipped_summary_adapter_lowers_the_loss_on_unseen_dialogues():
+    from course_utils import data, models, prompts
+    from course_utils.settings import embedded
+
+    rows = data.load_dialogues(embedded(), tone="calm")["validation"].select(range(8))
+    llm = models.load_llm(embedded())
+    asked = [llm.chat(prompts.fill("instruction", r["dialogue"])) for r in rows]
+    examples = finetune.encode(llm, asked, rows["summary"])
+    before = sum(finetune.nll(llm, examples))
+    after = sum(finetune.nll(adapters.load_shipped("summary", llm), examples))
+    assert after < before - 8 * 0.3
+
+
+# ---------------------------------------------------------------- the sweep
+
+
+def test_the_committed_sweep_holds_exactly_the_grid():
+    found = [
+        sweep.Setting(r["learning_rate"], r["rank"], r["layers"], r["seed"]) for r in sweep.load()
+    ]
+    assert found == sweep.grid() and len(set(found)) == len(found)
+
+
+def test_in_the_sweep_lora_wants_a_larger_rate_than_full_fine_tuning():
+    """The lesson of exercise lab2.7, read from the log."""
+    runs = [r for r in sweep.load() if r["seed"] == 0 and r["layers"] == "all linear" and r["validation"]]
+
+    def best(rank):
+        rows = [r for r in runs if r["rank"] == rank]
+        return min(rows, key=lambda r: sum(r["validation"]))["learning_rate"]
+
+    assert best(8) >= 3 * best(0)

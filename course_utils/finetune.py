@@ -287,9 +287,13 @@ def train(
     )
     checkpoint = Checkpoint(folder, llm, examples, recipe, weights, optimizer)
     log = checkpoint.load()
-    good = {name: p.detach().clone() for name, p in weights.items()}
-    if on_step and len(log) == len(plan):  # a finished run was read
-        on_step(log[-1], len(plan))
+    if len(log) == len(plan):  # a finished run was read
+        if on_step:
+            on_step(log[-1], len(plan))
+        model.eval()
+        return log
+    if not log:
+        checkpoint.keep(log)
     before = log[-1].seconds if log else 0.0
     at_rest = memory_in_use(device, release=True)
     start = time.monotonic()
@@ -304,7 +308,7 @@ def train(
                 torch.manual_seed(recipe.seed * 100_003 + number)  # dropout, the same when resumed
                 loss, used = _accumulate(model, rows, recipe, pad, device)
             norm = torch.nn.utils.clip_grad_norm_(weights.values(), recipe.max_grad_norm)
-            _stop_if_diverged(loss, norm.item(), log, weights, good, recipe)
+            _stop_if_diverged(loss, norm.item(), log, checkpoint, recipe)
             optimizer.step()
             used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
@@ -314,9 +318,7 @@ def train(
             if on_step:
                 on_step(log[-1], len(plan))
             if (number + 1) % recipe.save_every == 0 and number + 1 < len(plan):
-                for name, p in weights.items():
-                    good[name].copy_(p.detach())
-                checkpoint.save(log)
+                checkpoint.keep(log)
     except RuntimeError as error:
         if "memory" in str(error) and not isinstance(error, CourseError):
             raise CourseError(
@@ -327,7 +329,9 @@ def train(
     finally:
         optimizer.zero_grad(set_to_none=True)
         model.eval()
-    checkpoint.save(log, finished=True)
+    checkpoint.keep(log, finished=True)
+    del optimizer, checkpoint  # two numbers a trained weight
+    memory_in_use(device, release=True)
     return log
 
 
@@ -371,13 +375,11 @@ def memory_in_use(device: str = "cpu", release: bool = False) -> int:
     return psutil.Process().memory_info().rss
 
 
-def _stop_if_diverged(loss, norm, log, weights, good, recipe) -> None:
+def _stop_if_diverged(loss, norm, log, checkpoint, recipe) -> None:
     first = log[0].loss if log else loss
     if math.isfinite(loss) and math.isfinite(norm) and loss < 2 * first + 2:
         return
-    with torch.no_grad():
-        for name, p in weights.items():
-            p.copy_(good[name])
+    checkpoint.put_back()
     raise CourseError(
         f"The loss went from {first:.2f} to {loss:.2f} in {len(log)} steps: it diverges. The weights of "
         f"the last good state were put back; lower learning_rate (now {recipe.learning_rate:g})."
@@ -388,12 +390,14 @@ class Checkpoint:
     """Trainable weights, Adam's moments and the log of one training run, in one folder.
 
     safetensors and JSON only, each written beside its place and renamed into it. ``run`` tells one
-    run from another: model, data, recipe and the names and shapes of what is trained.
+    run from another: model, data, recipe and the names and shapes of what is trained. Without a
+    folder the weights alone are kept, in memory.
     """
 
     def __init__(self, folder, llm, examples, recipe, weights, optimizer):
         self.folder = Path(folder) if folder else None
         self.weights, self.optimizer = weights, optimizer
+        self.copy = {}
         shapes = {name: list(p.shape) for name, p in weights.items()}
         data = [[e.ids, e.labels] for e in examples]
         text = json.dumps([llm.name, asdict(recipe), shapes, data])
@@ -401,22 +405,12 @@ class Checkpoint:
 
     def load(self) -> list[Step]:
         """Put the saved state back and return its log; an empty one if there is none for this run."""
-        from safetensors.torch import load_file
-
-        if not self.folder or not (self.folder / "state.json").is_file():
+        state, tensors = self._read()
+        if not state["log"]:
             return []
-        try:
-            state = json.loads((self.folder / "state.json").read_text())
-            tensors = load_file(self.folder / state["file"])
-        except Exception:  # half-written by something else: start anew
-            return []
-        if state["run"] != self.run:
-            return []
-        with torch.no_grad():
-            for name, p in self.weights.items():
-                p.copy_(tensors[f"weight.{name}"])
-                if f"mean.{name}" not in tensors:  # a finished run: there is nothing to go on with
-                    continue
+        self._put(tensors)
+        for name, p in self.weights.items():
+            if f"mean.{name}" in tensors:  # else a finished run: there is nothing to go on with
                 self.optimizer.state[p] = {
                     "step": torch.tensor(float(len(state["log"]))),
                     "exp_avg": tensors[f"mean.{name}"].to(p.device),
@@ -424,21 +418,42 @@ class Checkpoint:
                 }
         return [Step(**step) for step in state["log"]]
 
-    def save(self, log: list[Step], finished: bool = False) -> None:
-        """Write the state; of a finished run only the weights, a third of it."""
+    def put_back(self) -> None:
+        """Give the model the weights of the last :meth:`keep`."""
+        self._put(self._read()[1] if self.folder else self.copy)
+
+    def keep(self, log: list[Step], finished: bool = False) -> None:
+        """Write the state; at the start and the end only the weights, a third of it."""
+        if self.folder:
+            self._write(log, finished)
+        elif not finished:
+            self.copy = {f"weight.{name}": p.detach().clone() for name, p in self.weights.items()}
+
+    @torch.no_grad()
+    def _put(self, tensors) -> None:
+        for name, p in self.weights.items():
+            p.copy_(tensors[f"weight.{name}"])
+
+    def _read(self) -> tuple[dict, dict]:
+        from safetensors.torch import load_file
+
+        try:
+            state = json.loads((self.folder / "state.json").read_text())
+            if state["run"] == self.run:
+                return state, load_file(self.folder / state["file"])
+        except Exception:  # no folder, no file, or half-written by something else: start anew
+            pass
+        return {"log": []}, {}
+
+    def _write(self, log, finished) -> None:
         from safetensors.torch import save_file
 
-        if not self.folder or not log:
-            return
         self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {}
-        for name, p in self.weights.items():
-            tensors[f"weight.{name}"] = p.detach().contiguous()
-            if finished:
-                continue
-            state = self.optimizer.state[p]
-            tensors[f"mean.{name}"] = state["exp_avg"].contiguous()
-            tensors[f"square.{name}"] = state["exp_avg_sq"].contiguous()
+        tensors = {f"weight.{name}": p.detach().contiguous() for name, p in self.weights.items()}
+        if log and not finished:
+            for name, p in self.weights.items():
+                tensors[f"mean.{name}"] = self.optimizer.state[p]["exp_avg"].contiguous()
+                tensors[f"square.{name}"] = self.optimizer.state[p]["exp_avg_sq"].contiguous()
         file = f"step{len(log)}.safetensors"
         save_file(tensors, self.folder / f"{file}.tmp")
         (self.folder / f"{file}.tmp").replace(self.folder / file)

@@ -207,10 +207,12 @@ def test_a_checkpoint_of_another_run_is_not_resumed(causal, tmp_path, other):
     assert seen and seen[0].step == 0
 
 
-def test_a_learning_rate_that_diverges_stops_and_gives_the_weights_back(causal):
+@pytest.mark.parametrize("keep", [None, "run"])
+def test_a_learning_rate_that_diverges_stops_and_gives_the_weights_back(causal, tmp_path, keep):
+    folder = keep and tmp_path / keep
     start = digest(causal.model.parameters())
     with pytest.raises(CourseError, match=r"diverges.*lower learning_rate \(now 100\)"):
-        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(100.0, epochs=30))
+        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(100.0, epochs=30), folder)
     assert digest(causal.model.parameters()) == start and not causal.model.training
 
 

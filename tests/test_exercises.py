@@ -1,18 +1,16 @@
 """Every exercise: stub → not attempted, reference → right, planted wrong answers → their message."""
 
+import importlib
 import inspect
 import json
 import re
 
-import numpy as np
 import pytest
 import torch
-from planted_week2 import PLANTED as WEEK2
 
 from course_utils import notebooks
 from course_utils.exercises import engine
 from course_utils.exercises.engine import Exercise, Wrong, judge
-from course_utils.metrics import interval, paired
 
 ALL = engine._all()
 
@@ -22,112 +20,13 @@ def own_progress(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
 
 
-def block(examples, dialogue, head="", tail="Summary:"):
-    return (
-        head
-        + "".join(f"{e['dialogue']}\nSummary: {e['summary']}\n\n" for e in examples)
-        + f"{dialogue}\n{tail}"
-    )
-
-
-def top_p_without_crossing(probs, p):
-    keep = probs.cumsum(0) <= p
-    return torch.nan_to_num(probs * keep / (probs * keep).sum(), nan=0.0)
-
-
-def top_p_sorted_only(probs, p):
-    kept = probs * (probs.cumsum(0) - probs < p)
-    return kept / kept.sum()
-
-
-def top_p_unnormalised(probs, p):
-    return probs * (probs.cumsum(0) - probs < p)
-
-
-def divide_all(logits, seen, penalty):
-    out = logits.clone()
-    out[list(set(seen))] /= penalty
-    return out
-
-
-def punish_each_time(logits, seen, penalty):
-    out = logits.clone()
-    for t in seen:
-        out[t] = out[t] / penalty if out[t] > 0 else out[t] * penalty
-    return out
-
-
-def in_place(logits, seen, penalty):
-    logits[0] = 1.5
-    logits[1] = -4.0
-    return logits
-
-
-def draw(rows, k, rng, replace=False):
-    rows = list(rows)
-    return [rows[i] for i in rng.choice(len(rows), k, replace=replace)]
-
-
-# id → [(wrong answer, words of the message it must get)]
-PLANTED = {
-    "lab1.1": [
-        ("Summarize: Ana: Rain? Bo: Until noon.", "no {dialogue}"),
-        ("{dialogue} and again {dialogue}: summarise in one line", "2 times"),
-        ("{dialogue}", "next to no words"),
-        (42, "is a text"),
-    ],
-    "lab1.2": [
-        (lambda e, d: block(e, d, tail=""), "nothing more"),
-        (lambda e, d: "\n\n".join([x["dialogue"] for x in e] + [d + "\nSummary:"]), "unanswered"),
-        (lambda e, d: block([], d) + "\n\n" + block(e, "")[:-8], "open question comes first"),
-        (lambda e, d: "".join(f"Summary: {x['summary']}\n{x['dialogue']}\n" for x in e) + d + "\nSummary:", "before its dialogue"),
-    ],
-    "lab1.3": [
-        (lambda a, b, k, s: draw([*a, *b], k, np.random.default_rng(s)), "test split"),
-        (lambda a, b, k, s: draw(a, k, np.random.default_rng(s)), "compare the texts"),
-        (lambda a, b, k, s: draw(a[:12], k, np.random.default_rng(s), True), "twice"),
-        (lambda a, b, k, s: list(a)[:k], "same few examples"),
-    ],
-    "lab1.6": [
-        (lambda z, t: torch.softmax(z * t, 0), "multiply"),
-        (lambda z, t: torch.softmax(z, 0) / t, "Divide the logits"),
-        (lambda z, t: (z / t).exp() / (z / t).exp().sum(), "overflows"),
-        (lambda z, t: (z / t).exp(), "add up to"),
-    ],
-    "lab1.8": [
-        (top_p_without_crossing, "*crosses*"),
-        (top_p_sorted_only, "sorted input"),
-        (top_p_unnormalised, "add up to 0.90"),
-    ],
-    "lab1.7": [
-        (divide_all, "*likelier*"),
-        (punish_each_time, "punished twice"),
-        (in_place, "in place"),
-    ],
-    "lab1.9": [
-        (lambda ids, e: sum(int(i) != e for i in ids), "ending is part"),
-        (lambda ids, e: len(list(ids)), "padding"),
-        (lambda ids, e: ids.index(e) + 1 if e in ids else 0, "limit stopped"),
-    ],
-    "lab1.5": [
-        (lambda a, b, g: paired(a, b), "4 dialogues"),
-        (lambda a, b, g: paired(b, a, groups=g), "Check the order"),
-        (lambda a, b, g: np.mean(np.asarray(a) - b), "Return an interval"),
-        (lambda a, b, g: interval(np.asarray(a) - b + 0.0 * len(g), groups=np.arange(12)), "4 dialogues"),
-    ],
-    "lab1.4": [
-        (lambda e, q, m, c: sum(np.cumsum(e) <= c), "no room"),
-        (lambda e, q, m, c: sum(np.cumsum(e) + q <= c), "*answer*"),
-        (lambda e, q, m, c: sum(np.cumsum(e) + q + m < c), "exactly"),
-        (lambda e, q, m, c: (c - q - m) // 100, "in order"),
-    ],
-    "lab1.10": [
-        (lambda ts: float(np.mean([len({*zip(t.split(), t.split()[1:])}) / max(1, len(t.split()) - 1) for t in ts])), "pool"),
-        (lambda ts: float(len({p for t in ts for p in zip(t.split(), t.split()[1:])})), "count of pairs"),
-        (lambda ts: len({p for t in ts for p in zip(t.split(), t.split()[1:])}) / sum(len(t.split()) for t in ts), "not of words"),
-    ],
-    **WEEK2,
-}  # fmt: skip
+PLANTED = {}  # id → [(wrong answer, words of the message it must get)]
+for name in (name for name in engine.NOTEBOOKS if not name.startswith("quiz")):
+    PLANTED |= importlib.import_module(f"planted.{name}").PLANTED
+for exercise in ALL.values():  # each wrong option of a quiz has its own reason
+    options = getattr(exercise.test, "options", {})
+    wrong = [(letter, words) for letter, (_, words) in options.items() if letter != exercise.reference]
+    PLANTED |= {exercise.id: wrong} if wrong else {}
 CASES = [(id, n) for id, wrong in PLANTED.items() for n in range(len(wrong))]
 
 
@@ -178,8 +77,39 @@ def test_notebook_stubs_match_their_references(path):
             assert "NotImplementedError" in cell.source
         else:
             assert re.search(rf"^{name} = None", cell.source, re.M)
-    (prefix,) = {id.split(".")[0] for id in seen}
-    assert seen == [id for id in ALL if id.split(".")[0] == prefix]
+    of = list(dict.fromkeys(ALL[id].notebook for id in seen))
+    assert len([name for name in of if not name.startswith("quiz")]) == 1
+    assert seen == [id for name in of for id in ALL if ALL[id].notebook == name]
+
+
+@pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda p: p.name)
+def test_quiz_questions_stand_in_the_notebook_word_for_word(path):
+    cells = notebooks.read(path).cells
+    for before, cell in zip(cells, cells[1:]):
+        match = notebooks.CHECK_LINE.search(cell.source) if cell.cell_type == "code" else None
+        exercise = ALL[match[2]] if match else None
+        if exercise is None or not exercise.notebook.startswith("quiz"):
+            continue
+        shown = [exercise.test.text] + [f"{k}) {text}" for k, (text, _) in exercise.test.options.items()]
+        assert all(words in before.source for words in shown), before.source
+
+
+def test_a_quiz_has_ten_questions_with_four_options_each():
+    for quiz in (name for name in engine.NOTEBOOKS if name.startswith("quiz")):
+        questions = [e for e in ALL.values() if e.notebook == quiz]
+        if not questions:  # its week is not written yet
+            continue
+        assert len(questions) == 10
+        assert all(len(e.test.options) == 4 for e in questions)
+        assert len({e.reference for e in questions}) == 4  # the right letter varies
+
+
+def test_a_right_choice_is_told_why(capsys):
+    two = {"a": ("2 bytes", "BF16."), "b": ("4 bytes", "32 bits are 4 bytes.")}
+    exercise = engine.question("quiz.1", "How large?", two, "b", "8 bits a byte")
+    assert judge(exercise, "B") == ("right", "") and exercise.praise == "32 bits are 4 bytes."
+    assert judge(exercise, "a") == ("wrong", "BF16.")
+    assert "one letter of a, b" in judge(exercise, 3)[1]
 
 
 # ---------------------------------------------------------------- the engine itself
@@ -220,7 +150,7 @@ def test_a_mutable_reference_value_cannot_be_spoilt(monkeypatch):
 
 def test_progress_is_kept_counted_and_reset(capsys):
     engine.check("lab1.6", ALL["lab1.6"].reference)
-    engine.check("lab1.8", top_p_sorted_only)
+    engine.check("lab1.8", PLANTED["lab1.8"][1][0])
     engine.check("lab1.6", None)  # looking at the notebook again does not unsolve it
     capsys.readouterr()
     engine.progress()

@@ -2,7 +2,8 @@
 
 A notebook holds a stub and one line, ``f = check("lab1.3", f)``. The line says whether ``f`` is
 right, and returns the learner's ``f`` if it is and the reference answer if not, so that the cells
-after it always run. The references and their tests live in one module a week.
+after it always run. The references and their tests live in one module a notebook, in teaching
+order in ``NOTEBOOKS``; each week ends with a quiz, a module of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WEEKS = ("week1", "week2")
+NOTEBOOKS = (
+    "what", "transformer", "families", "lab1", "compute", "scaling", "quiz1",
+    "tuning", "lab2", "peft", "quiz2",
+    "reward", "lab3", "beyond", "shipping", "quiz3",
+)  # fmt: skip
 
 
 class Wrong(Exception):
@@ -32,6 +37,7 @@ class Exercise:
     """One exercise: what is asked, the reference answer, how an answer is tested, and help.
 
     ``test(answer)`` returns for a right answer and raises :class:`Wrong` for a wrong one.
+    ``praise`` is printed after a right answer.
     """
 
     id: str
@@ -39,6 +45,39 @@ class Exercise:
     reference: Any
     test: Callable[[Any], None]
     hints: tuple[str, ...]
+    praise: str = ""
+
+    @property
+    def notebook(self) -> str:
+        """The part of the id before the dot: ``lab1`` of ``lab1.3``."""
+        return self.id.split(".")[0]
+
+
+def question(
+    id: str, text: str, options: dict[str, tuple[str, str]], right: str, hint: str
+) -> Exercise:
+    """A multiple-choice exercise. ``options`` maps a letter to (what it says, why it is right or wrong).
+
+    The answer is a letter; each wrong one is told its own reason, and so is the right one.
+    """
+
+    def test(answer):
+        letter = str(answer).strip().lower()
+        if letter not in options:
+            raise Wrong(f"Answer with one letter of {', '.join(options)}, for example \"a\".")
+        if letter != right:
+            raise Wrong(options[letter][1])
+
+    test.text, test.options = text, options  # what the notebook must show, word for word
+    return Exercise(id, text, right, test, (hint,), options[right][1])
+
+
+def close(a, b, tolerance: float = 1e-4) -> bool:
+    """Same shape, and equal up to ``tolerance``: numbers, lists or tensors."""
+    import torch
+
+    a, b = torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64)
+    return a.shape == b.shape and bool(torch.allclose(a, b, atol=tolerance))
 
 
 def find(id: str) -> Exercise:
@@ -56,7 +95,7 @@ def find(id: str) -> Exercise:
 
 
 def _all() -> dict[str, Exercise]:
-    modules = [importlib.import_module(f"{__package__}.{week}") for week in WEEKS]
+    modules = [importlib.import_module(f"{__package__}.{name}") for name in NOTEBOOKS]
     return {exercise.id: exercise for module in modules for exercise in module.EXERCISES}
 
 
@@ -70,7 +109,7 @@ def check(id: str, answer: Any) -> Any:
     status, message = judge(exercise, answer)
     fallback = f'Going on with the reference answer. hint("{id}") helps.'
     if status == "right":
-        print(f"{id} ✓ {exercise.title}: right.")
+        print(f"{id} ✓ {exercise.title}: right. {exercise.praise}".rstrip())
     elif status == "not attempted":
         print(f"{id} not attempted yet. {fallback}")
     else:

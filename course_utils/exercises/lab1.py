@@ -1,7 +1,7 @@
-"""Week 1: reference answers and their tests.
+"""Lab 1, prompting and decoding: reference answers and their tests.
 
-Each reference function has the name and the parameters of the stub in the notebook, and uses only
-names that the notebook has imported: a solved copy pastes its source in place of the stub.
+A reference has the name and the parameters of the notebook's stub, and uses only names that the
+notebook has imported.
 """
 
 from __future__ import annotations
@@ -10,13 +10,7 @@ import numpy as np
 import torch
 
 from ..metrics.bootstrap import paired
-from .engine import Exercise, Wrong
-
-
-def _close(a, b, tolerance: float = 1e-4) -> bool:
-    a, b = torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64)
-    return a.shape == b.shape and bool(torch.allclose(a, b, atol=tolerance))
-
+from .engine import Exercise, Wrong, close
 
 # ------------------------------------------------------------ lab1.1 your own instruction
 
@@ -215,8 +209,8 @@ def _test_softmax_at(softmax_at):
     want = torch.softmax(logits / 0.5, 0)
     if not isinstance(cold, torch.Tensor) or cold.shape != logits.shape:
         raise Wrong("Return a tensor with one probability a word, as long as the logits.")
-    if not _close(cold.sum(), 1.0):
-        if _close(cold, torch.softmax(logits, 0) / 0.5):
+    if not close(cold.sum(), 1.0):
+        if close(cold, torch.softmax(logits, 0) / 0.5):
             raise Wrong(
                 "You divided the *probabilities* by T: they no longer add up to 1. Divide the logits."
             )
@@ -225,7 +219,7 @@ def _test_softmax_at(softmax_at):
         raise Wrong(
             "At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?"
         )
-    if not _close(cold, want):
+    if not close(cold, want):
         raise Wrong(
             f"For logits [2, 1, 0] at T = 0.5 the first word should get {want[0]:.3f}, not {cold[0]:.3f}."
         )
@@ -250,19 +244,19 @@ def _test_penalise(penalise):
     logits = torch.tensor([3.0, -2.0, 1.0, 0.5])
     before = logits.clone()
     got = penalise(logits, [0, 1, 0], 2.0)
-    if not _close(logits, before):
+    if not close(logits, before):
         raise Wrong("You changed the caller's logits in place: work on a copy (logits.clone()).")
     if not isinstance(got, torch.Tensor) or got.shape != before.shape:
         raise Wrong("Return a tensor of the same shape as the logits.")
-    if _close(got[1], -1.0):
+    if close(got[1], -1.0):
         raise Wrong(
             "Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?"
         )
-    if _close(got[0], 0.75):
+    if close(got[0], 0.75):
         raise Wrong("Word 0 was seen twice and punished twice; the penalty counts each word once.")
-    if not _close(got[2:], before[2:]):
+    if not close(got[2:], before[2:]):
         raise Wrong("Words that have not occurred must keep their logits.")
-    if not _close(got, [1.5, -4.0, 1.0, 0.5]):
+    if not close(got, [1.5, -4.0, 1.0, 0.5]):
         raise Wrong(
             f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}."
         )
@@ -299,10 +293,10 @@ def _test_top_p_row(top_p_row):
             f"With p = 0.8 and {easy.tolist()} three words should stay; you kept {sum(kept)}."
         )
     total = top_p_row(easy.clone(), 0.8).sum()
-    if not _close(total, 1.0):
+    if not close(total, 1.0):
         raise Wrong(f"You kept the right words, but they add up to {total:.2f}.")
     mixed = torch.tensor([0.1, 0.6, 0.3])
-    if not _close(top_p_row(mixed.clone(), 0.5), [0.0, 1.0, 0.0]):
+    if not close(top_p_row(mixed.clone(), 0.5), [0.0, 1.0, 0.0]):
         raise Wrong(
             "Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay."
         )
@@ -345,19 +339,19 @@ def distinct_2(texts):
 
 def _test_distinct_2(distinct_2):
     same = distinct_2(["a b c", "a b c"])
-    if _close(same, 1.0):
+    if close(same, 1.0):
         raise Wrong(
             "Two identical texts came out as fully diverse: pool the pairs of *all* texts, then count."
         )
-    if _close(same, 2.0):
+    if close(same, 2.0):
         raise Wrong("You returned a count of pairs; divide by how many pairs there are in all.")
-    if _close(same, 0.25) or _close(same, 1 / 3):
+    if close(same, 0.25) or close(same, 1 / 3):
         raise Wrong("Divide by the number of word *pairs* (2 in 'a b c'), not of words.")
-    if not _close(same, 0.5):
+    if not close(same, 0.5):
         raise Wrong(f"In two copies of 'a b c' 2 of 4 pairs are distinct: 0.5, not {same}.")
-    if not _close(distinct_2(["a b a b"]), 2 / 3):
+    if not close(distinct_2(["a b a b"]), 2 / 3):
         raise Wrong("'a b a b' has the pairs ab, ba, ab: 2 distinct of 3. Pairs overlap.")
-    if not _close(distinct_2(["a b", "c d"]), 1.0):
+    if not close(distinct_2(["a b", "c d"]), 1.0):
         raise Wrong("'a b' and 'c d' share nothing. Did you make a pair across the two texts?")
     if distinct_2(["one", ""]) != 0.0:
         raise Wrong("Texts without any pair should give 0, not an error.")

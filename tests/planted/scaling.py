@@ -1,0 +1,3 @@
+"""Plausible wrong answers: id → [(answer, words of the message it gets)]."""
+
+PLANTED = {}

@@ -7,6 +7,7 @@ heated ones, and is what week 3 detoxifies. ``python -m course_utils adapters`` 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -15,13 +16,28 @@ from pathlib import Path
 import torch
 
 from . import finetune, prompts
-from .models import LLM, load_llm, sha256
+from .models import LLM, SMOLLM2, load_llm, sha256
 from .settings import CourseError, embedded
 
 HERE = Path(__file__).parent / "trained"
 SHIPPED = ("summary", "blunt")
+TONE = {"summary": "calm", "blunt": "heated"}  # of the dialogues it was trained on
+COLUMN = {"summary": "summary", "blunt": "summary_blunt"}  # the answers it learnt
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
+
+
+def query_value_layers(model, last: int) -> list[str]:
+    """Names of the query and value projections in the last ``last`` layers of the model's decoder.
+
+    For ``LoraConfig(target_modules=…)``. Works for Llama-like and T5-like names.
+    """
+    found = {}
+    for name, _ in model.named_modules():
+        block = re.search(r"(?:layers|block)\.(\d+)\.", name)
+        if block and not name.startswith("encoder.") and re.search(r"\.(q|v)(_proj)?$", name):
+            found.setdefault(int(block[1]), []).append(name)
+    return [name for number in sorted(found)[-last:] for name in found[number]]
 
 
 def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None) -> Path:
@@ -110,6 +126,30 @@ def load_shipped(name: str, llm: LLM | None = None, trainable: bool = False) -> 
     return load_adapter(llm or load_llm(embedded()), HERE / name, trainable)
 
 
+def load_or_train(name: str, llm: LLM, rows, folder: Path | str) -> LLM:
+    """The shipped adapter for the embedded model; for any other one, an adapter of the same kind trained
+    now on ``rows`` (checkpoint in ``folder``)."""
+    if llm.name == SMOLLM2.name:
+        return load_shipped(name, llm)
+    torch.manual_seed(0)
+    llm = _wrap(llm)
+    finetune.train(llm, _examples(llm, rows, COLUMN[name]), RECIPE, folder)
+    return llm
+
+
+def _wrap(llm: LLM) -> LLM:
+    from peft import LoraConfig, get_peft_model
+
+    kind = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type=kind)
+    return LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
+
+
+def _examples(llm: LLM, rows, column: str) -> list[finetune.Example]:
+    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    return finetune.encode(llm, asked, [row[column] for row in rows])
+
+
 def training_log(name: str) -> dict:
     """How a shipped adapter was made: recipe, data, losses, seconds, checksum."""
     return json.loads((HERE / name / "log.json").read_text())
@@ -120,19 +160,13 @@ def make(name: str, folder: Path = HERE) -> Path:
 
     Both: LoRA on all linear layers, one pass over every training dialogue of the tone.
     """
-    from peft import LoraConfig, get_peft_model
-
     from .data import load_dialogues
 
-    tone, column = {"summary": ("calm", "summary"), "blunt": ("heated", "summary_blunt")}[name]
+    tone, column = TONE[name], COLUMN[name]
     rows = list(load_dialogues(embedded(), tone=tone)["train"])
     torch.manual_seed(0)
-    llm = load_llm(embedded())
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
-    llm = LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
-    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
-    examples = finetune.encode(llm, asked, [row[column] for row in rows])
-    log = finetune.train(llm, examples, RECIPE)
+    llm = _wrap(load_llm(embedded()))
+    log = finetune.train(llm, _examples(llm, rows, column), RECIPE)
     target = save_adapter(llm, folder / name, torch.bfloat16)
     content = {
         "command": "python -m course_utils adapters",

@@ -285,7 +285,8 @@ def train(
     optimizer = torch.optim.AdamW(
         weights.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    checkpoint = Checkpoint(folder, llm, examples, recipe, weights, optimizer)
+    data = [[e.ids, e.labels] for e in examples]
+    checkpoint = Checkpoint(folder, [llm.name, asdict(recipe), data], weights, optimizer)
     log = checkpoint.load()
     if len(log) == len(plan):  # a finished run was read
         if on_step:
@@ -389,21 +390,21 @@ def _stop_if_diverged(loss, norm, log, checkpoint, recipe) -> None:
 class Checkpoint:
     """Trainable weights, Adam's moments and the log of one training run, in one folder.
 
-    safetensors and JSON only, each written beside its place and renamed into it. ``run`` tells one
-    run from another: model, data, recipe and the names and shapes of what is trained. Without a
-    folder the weights alone are kept, in memory.
+    safetensors and JSON only, each written beside its place and renamed into it. ``choices`` tells one
+    run from another (model, data, recipe: anything JSON can hold), together with the names and shapes
+    of ``weights``. ``entry`` is the dataclass of the log's entries, each after any number of updates.
+    Without a folder the weights alone are kept, in memory.
     """
 
-    def __init__(self, folder, llm, examples, recipe, weights, optimizer):
+    def __init__(self, folder, choices, weights, optimizer, entry=Step):
         self.folder = Path(folder) if folder else None
-        self.weights, self.optimizer = weights, optimizer
+        self.weights, self.optimizer, self.entry = weights, optimizer, entry
         self.copy = {}
         shapes = {name: list(p.shape) for name, p in weights.items()}
-        data = [[e.ids, e.labels] for e in examples]
-        text = json.dumps([llm.name, asdict(recipe), shapes, data])
+        text = json.dumps([choices, shapes])
         self.run = hashlib.sha256(text.encode()).hexdigest()
 
-    def load(self) -> list[Step]:
+    def load(self) -> list:
         """Put the saved state back and return its log; an empty one if there is none for this run."""
         state, tensors = self._read()
         if not state["log"]:
@@ -412,17 +413,17 @@ class Checkpoint:
         for name, p in self.weights.items():
             if f"mean.{name}" in tensors:  # else a finished run: there is nothing to go on with
                 self.optimizer.state[p] = {
-                    "step": torch.tensor(float(len(state["log"]))),
+                    "step": torch.tensor(float(state["updates"])),
                     "exp_avg": tensors[f"mean.{name}"].to(p.device),
                     "exp_avg_sq": tensors[f"square.{name}"].to(p.device),
                 }
-        return [Step(**step) for step in state["log"]]
+        return [self.entry(**step) for step in state["log"]]
 
     def put_back(self) -> None:
         """Give the model the weights of the last :meth:`keep`."""
         self._put(self._read()[1] if self.folder else self.copy)
 
-    def keep(self, log: list[Step], finished: bool = False) -> None:
+    def keep(self, log: list, finished: bool = False) -> None:
         """Write the state; at the start and the end only the weights, a third of it."""
         if self.folder:
             self._write(log, finished)
@@ -457,7 +458,9 @@ class Checkpoint:
         file = f"step{len(log)}.safetensors"
         save_file(tensors, self.folder / f"{file}.tmp")
         (self.folder / f"{file}.tmp").replace(self.folder / file)
-        content = {"run": self.run, "file": file, "log": [asdict(step) for step in log]}
+        updates = max((int(s["step"]) for s in self.optimizer.state.values()), default=0)
+        log = [asdict(step) for step in log]
+        content = {"run": self.run, "file": file, "updates": updates, "log": log}
         (self.folder / "state.json.tmp").write_text(json.dumps(content))
         (self.folder / "state.json.tmp").replace(self.folder / "state.json")
         for old in self.folder.glob("step*.safetensors"):

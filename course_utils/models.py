@@ -349,7 +349,7 @@ class LLM:
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-        self._can_share = self.family == "decoder-only" and layers == {"full_attention"}
+        self.can_share = self.family == "decoder-only" and layers == {"full_attention"}
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.model.parameters())
@@ -458,7 +458,7 @@ class LLM:
 
     def _answer_batch(self, rows: list[list[int]], options: dict) -> list[Answer]:
         device, pad = self.model.device, self.tokenizer.pad_token_id
-        shared = _shared_length(rows) if self._can_share and options["num_beams"] == 1 else 0
+        shared = _shared_length(rows) if self.can_share and options["num_beams"] == 1 else 0
         longest = max(map(len, rows))
         # [shared prefix | padding | rest]: padding in the middle, hidden by the mask, so that the
         # prefix is the same columns in every row.
@@ -468,7 +468,7 @@ class LLM:
         )
         ids, mask = ids.to(device), mask.to(device)
         extra = {}
-        if self._can_share and options["num_beams"] == 1 and longest > 1:
+        if self.can_share and options["num_beams"] == 1 and longest > 1:
             extra["past_key_values"] = self._read_prompts(ids, mask, shared)
         record = _LogProbs(0 if self.family == "encoder-decoder" else longest)
         # The model's generation_config may hold defaults of its own: name every choice.

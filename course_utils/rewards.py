@@ -23,11 +23,21 @@ from .settings import CourseError
 LIST = Path(__file__).parent / "data" / "insults.json"
 
 
+def insults() -> dict[str, list[str]]:
+    """The course's list: insults that occur ``everywhere``, and those in ``test_only`` dialogues."""
+    return json.loads(LIST.read_text())
+
+
+def mentions(text: str, words: Sequence[str]) -> bool:
+    """Does one of the words stand in the text, as a word of its own and in any case?"""
+    found = rf"(?<![\w-])({'|'.join(map(re.escape, words))})(?![\w-])"
+    return re.search(found, text, re.IGNORECASE) is not None
+
+
 def word_list(texts: Sequence[str]) -> list[float]:
     """1.0 for a text with a word of the course's list of insults, else 0.0."""
-    words = [word for part in json.loads(LIST.read_text()).values() for word in part]
-    found = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, words))})(?![\w-])", re.IGNORECASE)
-    return [float(bool(found.search(text))) for text in texts]
+    words = [word for part in insults().values() for word in part]
+    return [float(mentions(text, words)) for text in texts]
 
 
 def profanity(texts: Sequence[str]) -> list[float]:
@@ -38,12 +48,36 @@ def profanity(texts: Sequence[str]) -> list[float]:
     return predict_prob(list(texts)).tolist() if len(texts) else []
 
 
+def class_score(outputs: Sequence[Sequence[dict]], label: str) -> list[float]:
+    """The score of the class named ``label`` for each text.
+
+    ``outputs`` is what a transformers "text-classification" pipeline gives with ``top_k=None``: a
+    list of ``{"label": …, "score": …}`` a text, *sorted by score*. A position therefore names no
+    class: item 0 is whichever class won.
+
+    Raises
+    ------
+    CourseError
+        if a text has no class of that name.
+    """
+    found = [{item["label"]: item["score"] for item in items} for items in outputs]
+    for classes in found:
+        if label not in classes:
+            raise CourseError(f"The classifier has no class {label!r}; it has {sorted(classes)}.")
+    return [classes[label] for classes in found]
+
+
 class RewardModel(nn.Module):
-    """MiniLM, mean-pooled, and one linear layer: a score for each text, [texts]."""
+    """MiniLM, mean-pooled, and one linear layer: a score for each text, [texts].
+
+    The word embeddings are frozen: a word that training never shows keeps its place beside those of
+    like meaning that it does show. It also saves a tenth of the time.
+    """
 
     def __init__(self, seed: int = 0):
         super().__init__()
         self.encoder, self.tokenizer = load_encoder()
+        self.encoder.embeddings.requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = nn.Linear(self.encoder.config.hidden_size, 1)
@@ -57,8 +91,8 @@ class RewardModel(nn.Module):
 
 
 def train_reward_model(
-    model: RewardModel, chosen: Sequence[str], rejected: Sequence[str], epochs: int = 3,
-    learning_rate: float = 5e-5, batch_size: int = 16, seed: int = 0,
+    model: RewardModel, chosen: Sequence[str], rejected: Sequence[str], epochs: int = 2,
+    learning_rate: float = 1e-4, batch_size: int = 16, seed: int = 0,
 ) -> list[float]:  # fmt: skip
     """Fit the scores so that each chosen text beats its rejected one; the loss of every step.
 
@@ -72,7 +106,8 @@ def train_reward_model(
             f"A reward model learns from pairs; got {len(chosen)} chosen and {len(rejected)} "
             "rejected texts."
         )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.01)
     generator, losses = torch.Generator().manual_seed(seed), []
     model.eval()  # no dropout: the pairs are few and the runs should repeat
     for _ in range(epochs):

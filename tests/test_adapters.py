@@ -159,3 +159,18 @@ def test_in_the_sweep_lora_wants_a_larger_rate_than_full_fine_tuning():
         return min(rows, key=lambda r: sum(r["validation"]))["learning_rate"]
 
     assert best(8) >= 3 * best(0)
+
+
+def test_the_last_layers_of_the_decoder_are_named_whatever_the_family(causal, seq2seq):
+    found = adapters.query_value_layers(causal.model, last=1)
+    assert found == ["model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"]
+    found = adapters.query_value_layers(seq2seq.model, last=1)
+    assert found and all(name.startswith("decoder.block.1.") for name in found)
+    assert {name.rsplit(".", 1)[1] for name in found} == {"q", "v"}
+
+
+def test_another_model_than_the_embedded_one_gets_an_adapter_of_its_own(seq2seq, tmp_path):
+    rows = [{"dialogue": f"w{i} w{i + 1}", "summary_blunt": f"w{i}"} for i in range(3, 9)]
+    tuned = adapters.load_or_train("blunt", seq2seq, rows, tmp_path)
+    assert hasattr(tuned.model, "merge_and_unload") and tuned.name == seq2seq.name
+    assert (tmp_path / "state.json").is_file()

@@ -357,7 +357,7 @@ def test_a_sliding_window_model_takes_the_plain_road():
         pad_token_id=2,
     )  # fmt: skip
     llm = LLM(Qwen2ForCausalLM(config).eval(), make_tokenizer(), "tiny-qwen")
-    assert not llm._can_share
+    assert not llm.can_share
     assert llm.generate(PROMPTS, max_new_tokens=4) == [
         llm.generate([p], max_new_tokens=4)[0] for p in PROMPTS
     ]
@@ -373,4 +373,4 @@ def test_config_of_llama_is_shared():
         vocab_size=60, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=1,
     )), make_tokenizer(), "t")  # fmt: skip
-    assert llm._can_share and "decoder-only" in repr(llm)
+    assert llm.can_share and "decoder-only" in repr(llm)

@@ -17,7 +17,7 @@ def pairs():
 def trained(pairs):
     model = rewards.RewardModel()
     chosen, rejected = pairs["train"]
-    losses = rewards.train_reward_model(model, chosen, rejected, epochs=2)
+    losses = rewards.train_reward_model(model, chosen, rejected)  # the defaults are what Lab 3 uses
     return model, losses
 
 
@@ -40,10 +40,18 @@ def test_the_word_list_separates_blunt_from_neutral_by_construction(pairs):
 
 def test_training_learns_the_preference_and_generalises_to_unseen_insults(trained, pairs):
     model, losses = trained
-    assert losses[0] == pytest.approx(0.693, abs=0.1) and sum(losses[-3:]) / 3 < 0.3
+    assert losses[0] == pytest.approx(0.693, abs=0.1) and sum(losses[-3:]) / 3 < 0.1
     chosen, rejected = pairs["test"]  # with insults that training never showed
     wins = [c > r for c, r in zip(rewards.score(model, chosen), rewards.score(model, rejected))]
-    assert sum(wins) / len(wins) > 0.8
+    assert sum(wins) / len(wins) > 0.9
+
+
+def test_training_leaves_the_word_embeddings_where_they_were(trained):
+    before, after = rewards.RewardModel().encoder, trained[0].encoder
+    words = "embeddings.word_embeddings.weight"
+    assert torch.equal(before.get_parameter(words), after.get_parameter(words))
+    first = "encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(before.get_parameter(first), after.get_parameter(first))
 
 
 def test_scores_come_in_the_given_order_whatever_the_batch(trained, pairs):
@@ -52,6 +60,51 @@ def test_scores_come_in_the_given_order_whatever_the_batch(trained, pairs):
     whole = rewards.score(model, texts, batch_size=9)
     assert rewards.score(model, texts, batch_size=2) == pytest.approx(whole, abs=1e-4)
     assert rewards.score(model, texts[::-1], batch_size=4)[::-1] == pytest.approx(whole, abs=1e-4)
+
+
+def pipeline_output(p):
+    """Two texts as a text-classification pipeline with top_k=None returns them: sorted by score."""
+    both = [[{"label": "nothate", "score": x}, {"label": "hate", "score": 1 - x}] for x in p]
+    return [sorted(items, key=lambda item: -item["score"]) for items in both]
+
+
+def test_flaw_1_reward_index_a_class_is_taken_by_name_not_by_place():
+    outputs = pipeline_output([0.9, 0.1])
+    assert [items[0]["score"] for items in outputs] == [0.9, 0.9]  # the flaw: hate is paid as well
+    assert rewards.class_score(outputs, "nothate") == [0.9, 0.1]
+    assert rewards.class_score(outputs, "hate") == pytest.approx([0.1, 0.9])
+    with pytest.raises(CourseError, match="no class 'toxic'; it has"):
+        rewards.class_score(outputs, "toxic")
+
+
+def test_flaw_1_reward_index_transformers_still_sorts_the_classes_by_score():
+    from transformers import BertConfig, BertForSequenceClassification, pipeline
+
+    from course_utils.models import load_encoder, quiet
+
+    torch.manual_seed(0)
+    _, tokenizer = load_encoder()
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=8, id2label={0: "nothate", 1: "hate"}, label2id={"nothate": 0, "hate": 1},
+    )  # fmt: skip
+    model = BertForSequenceClassification(config).eval()
+    with torch.no_grad():  # class 1 wins whatever the text
+        model.classifier.bias.copy_(torch.tensor([0.0, 5.0]))
+    with quiet():
+        classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+    outputs = classify(["Ana thanks Bo."])
+    assert outputs[0][0]["label"] == "hate"
+    assert rewards.class_score(outputs, "nothate")[0] < 0.1
+
+
+def test_flaw_8_prompt_and_response_a_judge_of_both_cannot_tell_clean_from_insulting(pairs):
+    prompts = [row["dialogue"] for row in data.load_dialogues(Settings(), tone="heated")["test"]]
+    for answers, alone in zip(pairs["test"], (0, len(prompts))):
+        whole = [f"{prompt}\n\nSummary: {answer}" for prompt, answer in zip(prompts, answers)]
+        assert sum(rewards.word_list(whole)) == len(prompts)  # the flaw: the quarrel is judged
+        responses = [text[len(prompt) + len("\n\nSummary: ") :] for text, prompt in zip(whole, prompts)]
+        assert sum(rewards.word_list(responses)) == alone
 
 
 def test_the_same_seed_gives_the_same_head():
@@ -63,3 +116,14 @@ def test_the_same_seed_gives_the_same_head():
 def test_missing_pairs_are_refused(chosen, rejected):
     with pytest.raises(CourseError, match="learns from pairs"):
         rewards.train_reward_model(rewards.RewardModel(), chosen, rejected)
+
+
+def test_the_ranking_form_shows_the_pairs_and_the_agreement():
+    from course_utils import widgets
+    from course_utils.exercises.reward import pairs_from_ranking
+
+    form = widgets.ranking_form({"A": "x", "B": "<y>"}, pairs_from_ranking, {"Mira": [1, 2]})
+    shown, second = form.children[-1], form.children[2].children[0]
+    assert "no pair" in shown.value and "&lt;y&gt;" in form.children[2].children[1].value
+    second.value = 2
+    assert "A&gt;B" in shown.value and "Mira agree on 1 of your 1 pairs" in shown.value

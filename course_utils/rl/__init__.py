@@ -6,14 +6,18 @@ included, and comes from lengths (never from ``ids != pad``: the pad token may b
 """
 
 from .advantages import gae, masked_mean, rewards_per_token, whiten
+from .config import PPO, RanAway, Stats, check_scores
 from .kl import estimate, exact
 from .logprobs import entropy, response_mask, token_log_probs
 from .losses import clip_fraction, explained_variance, policy_loss, value_loss
-from .ppo import PPO, Stats, check_scores, step
-from .rollout import Policy, Rollout, sample
+from .policy import Policy
+from .ppo import evaluate, step
+from .rollout import Rollout, sample
+from .train import Iteration, train
 
 __all__ = [
-    "PPO", "Policy", "Rollout", "Stats", "check_scores", "clip_fraction", "entropy", "estimate", "exact", "explained_variance", "gae", "masked_mean",
-    "policy_loss", "response_mask", "rewards_per_token",
-    "sample", "step", "token_log_probs", "value_loss", "whiten",
+    "PPO", "Iteration", "Policy", "RanAway", "Rollout", "Stats", "check_scores", "clip_fraction",
+    "entropy", "estimate", "evaluate", "exact", "explained_variance", "gae", "masked_mean", "policy_loss",
+    "response_mask", "rewards_per_token", "sample", "step", "token_log_probs", "train", "value_loss",
+    "whiten",
 ]  # fmt: skip

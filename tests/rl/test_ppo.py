@@ -38,7 +38,7 @@ def test_02_rebatching_changes_no_log_prob_in_fp32(policy):
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
     whole, values, _ = evaluate(policy, rollout, CONFIG)
     for row in range(len(PROMPTS)):
-        part = rollout.rows([row])
+        part = rollout.part([row])
         alone, value, _ = evaluate(policy, part, CONFIG)
         n = part.tokens.shape[1]
         assert torch.allclose(alone[0], whole[row, :n], atol=1e-4)

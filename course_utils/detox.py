@@ -1,0 +1,132 @@
+"""Lab 3's experiment with several seeds and several prices of KL.
+
+``python -m course_utils detox`` runs what ``trained/detox.json`` does not hold yet (about ten minutes
+a run on two cores) and writes it there; Lab 3 and *Beyond PPO* plot it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import adapters, data, metrics, prompts, rewards, rl
+from .models import LLM
+from .settings import embedded
+
+LOG = Path(__file__).parent / "trained" / "detox.json"
+ITERATIONS, PROMPTS_AT_ONCE, LAYERS = 12, 8, 10
+CONFIG = rl.PPO(beta=0.05, minibatch=8, group=4, temperature=0.7, max_new_tokens=40)
+GRID = [(0.05, seed) for seed in range(5)] + [(0.0, 0), (0.2, 0)]  # (beta, seed)
+
+
+def blunt_model() -> LLM:
+    """The embedded model tuned on blunt summaries: the shipped adapter, merged into the weights."""
+    llm = adapters.load_shipped("blunt")
+    return LLM(llm.model.merge_and_unload(), llm.tokenizer, f"{llm.name} + blunt")
+
+
+def make_policy(llm: LLM, seed: int = 0) -> rl.Policy:
+    """A fresh LoRA adapter (query and value, rank 8, the last ten layers) on ``llm``, in place."""
+    from peft import LoraConfig, get_peft_model
+
+    names = adapters.query_value_layers(llm.model, LAYERS)
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=names)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = get_peft_model(llm.model, config)
+    return rl.Policy(LLM(model, llm.tokenizer, llm.name))
+
+
+def make_score(rows):
+    """``list[str] → list[float]``: a reward model trained on neutral against blunt summaries, its
+    scores shifted and scaled to mean 0 and standard deviation 1 over the training texts."""
+    chosen, rejected = list(rows["summary"]), list(rows["summary_blunt"])
+    model = rewards.RewardModel()
+    rewards.train_reward_model(model, chosen, rejected)
+    known = np.array(rewards.score(model, chosen + rejected))
+    mean, spread = known.mean(), known.std()
+    return lambda texts: [(s - mean) / spread for s in rewards.score(model, texts)]
+
+
+def measure(llm: LLM, rows, seed: int = 1, answers: int = 3) -> dict[str, list]:
+    """Sampled answers to each row's dialogue and what judges that no training used say of them."""
+    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    found = llm.answer(
+        [p for p in asked for _ in range(answers)], max_new_tokens=CONFIG.max_new_tokens,
+        do_sample=True, temperature=CONFIG.temperature, seed=seed,
+    )  # fmt: skip
+    texts = [a.text for a in found]
+    references = [[row["summary"]] for row in rows for _ in range(answers)]
+    return {
+        "texts": texts,
+        "dialogue": [row["id"] for row in rows for _ in range(answers)],
+        "word_list": rewards.word_list(texts),
+        "profanity": [round(p, 3) for p in rewards.profanity(texts)],
+        "rouge1": [round(float(r), 4) for r in metrics.rouge_table(texts, references)[:, 0]],
+        "length": [len(text.split()) for text in texts],
+        "facts": [metrics.fact_recall(t, row["facts"]) for t, row in zip(texts, np.repeat(rows, answers))],
+        "tokens": [a.tokens for a in found],
+        "ended": [a.ended for a in found],
+    }
+
+
+@torch.no_grad()
+def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
+    """Nats between policy and reference for a sampled answer to each row, sums over its tokens."""
+    asked = [policy.llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    rollout = rl.sample(policy, asked, CONFIG.max_new_tokens, CONFIG.temperature, seed)
+    rollout = policy.read_frozen(rollout)
+    new, reference = (rl.evaluate(policy, rollout, CONFIG, r)[0] for r in (False, True))
+    return torch.where(rollout.mask, new - reference, 0.0).sum(1).tolist()
+
+
+def run(beta: float, seed: int, score, folder=None) -> dict:
+    """Train one policy; its log, and the test dialogues' answers before and after, judged."""
+    from dataclasses import replace
+
+    rows = data.load_dialogues(embedded(), tone="heated")
+    llm = blunt_model()
+    before = measure(llm, rows["test"].to_list())
+    policy = make_policy(llm, seed)
+    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows["train"]]
+    start = time.monotonic()
+    log = rl.train(
+        policy, asked, score, replace(CONFIG, beta=beta), ITERATIONS, PROMPTS_AT_ONCE, seed=seed,
+        folder=folder,
+        on_step=lambda it, n: print(f"β {beta} seed {seed}: {it.number + 1} of {n}, {it.stats}", flush=True),
+    )  # fmt: skip
+    seconds = time.monotonic() - start
+    after = measure(policy.llm, rows["test"].to_list())
+    keep = ("dialogue", "word_list", "profanity", "rouge1", "length", "facts", "ended")
+    return {
+        "beta": beta, "seed": seed, "iterations": len(log),
+        "log": [
+            {**{k: round(v, 4) for k, v in it.stats.items()}, "toxic": float(np.mean(rewards.word_list(it.texts)))}
+            for it in log
+        ],
+        "before": {k: before[k] for k in keep}, "after": {k: after[k] for k in keep},
+        "kl_after": round(float(np.mean(sampled_kl(policy, rows["validation"].to_list()))), 3),
+        "seconds": round(seconds), "generated_tokens": sum(it.stats["tokens"] for it in log),
+    }  # fmt: skip
+
+
+def main(path: Path = LOG) -> None:
+    """Run what the log does not hold yet: an interrupted study goes on."""
+    done = load(path) if path.is_file() else []
+    score = make_score(data.load_dialogues(embedded(), tone="heated")["train"])
+    for beta, seed in GRID:
+        if (beta, seed) in [(r["beta"], r["seed"]) for r in done]:
+            continue
+        done.append(run(beta, seed, score))
+        content = {"command": "python -m course_utils detox", "runs": done}
+        path.with_suffix(".tmp").write_text(json.dumps(content) + "\n")
+        path.with_suffix(".tmp").replace(path)
+
+
+def load(path: Path = LOG) -> list[dict]:
+    """The runs of the committed log."""
+    return json.loads(path.read_text())["runs"]

@@ -1,0 +1,61 @@
+"""The choices of a run, what an iteration reports, and what a reward function must return."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ..settings import CourseError
+
+
+class RanAway(CourseError):
+    """The policy has left the reference by more than ``max_kl`` nats an answer."""
+
+
+@dataclass(frozen=True)
+class PPO:
+    """All choices of a run."""
+
+    beta: float = 0.05  # price of a nat of KL to the reference
+    epochs: int = 2  # passes over each rollout
+    minibatch: int = 8  # responses
+    group: int = 1  # responses to each prompt; several share the reading of it
+    clip: float = 0.2
+    value_weight: float = 0.5
+    gamma: float = 1.0
+    lam: float = 0.95
+    temperature: float = 1.0
+    max_new_tokens: int = 32
+    no_end_penalty: float = 1.0  # taken off the score of a response that never ended
+    max_kl: float = 30.0  # nats an answer; beyond it the run stops
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stats:
+    """One iteration: means over responses (score, kl, ended, length) or over response tokens."""
+
+    score: float
+    kl: float
+    ended: float
+    length: float
+    entropy: float
+    clip_fraction: float
+    explained_variance: float
+    first_ratio: float  # largest |ratio − 1| of the first minibatch: 0 up to rounding
+    tokens: int  # response tokens generated
+
+
+def check_scores(scores, rows: int) -> torch.Tensor:
+    """The reward callable's answer as a tensor [rows], or one sentence about what is wrong with it."""
+    try:
+        found = [float(s) for s in scores]
+    except (TypeError, ValueError) as error:
+        raise CourseError("The reward function must return a list of numbers.") from error
+    if len(found) != rows:
+        raise CourseError(f"The reward function returned {len(found)} numbers for {rows} responses.")
+    if not all(map(math.isfinite, found)):
+        raise CourseError("The reward function returned NaN or infinity; repair it before training.")
+    return torch.tensor(found)

@@ -1,0 +1,123 @@
+"""Many iterations of :func:`~course_utils.rl.ppo.step`, kept on disk after each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from ..finetune import Checkpoint
+from ..settings import CourseError
+from .config import PPO, RanAway
+from .policy import Policy
+from .ppo import step
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One line of the log: what :class:`~course_utils.rl.ppo.Stats` says, the texts and the seconds."""
+
+    number: int
+    stats: dict[str, float]
+    texts: list[str]
+    seconds: float  # since the start, resumed parts included
+
+
+def train(
+    policy: Policy, prompts: Sequence[str], score: Callable[[list[str]], Sequence[float]], config: PPO,
+    iterations: int, prompts_at_once: int = 8, learning_rate: float = 3e-3,
+    value_learning_rate: float = 3e-4, seed: int = 0,
+    folder: Path | str | None = None, on_step: Callable[[Iteration, int], None] | None = None,
+) -> list[Iteration]:  # fmt: skip
+    """Update the policy in place by PPO; every prompt occurs once before any occurs again.
+
+    Parameters
+    ----------
+    folder : where the adapter, the value head and the log are kept after each iteration. Called again
+        with an untrained policy of the same kind, prompts and choices, training goes on from there; a
+        finished run is read and not repeated. Delete the folder to train afresh.
+    on_step : called with each :class:`Iteration` and the number of iterations.
+
+    Raises
+    ------
+    CourseError
+        if the KL runs away (the weights of the last iteration whose KL was fine are put back) or a
+        score is unusable, if there are fewer prompts than ``prompts_at_once``, or if no answer of the
+        first iteration ends or holds a word. An interruption by the user loses one iteration at most.
+    """
+    if len(prompts) < prompts_at_once:
+        raise CourseError(
+            f"PPO draws {prompts_at_once} prompts at a time and there are {len(prompts)}; lower "
+            "prompts_at_once or give more prompts."
+        )
+    named = [(n, p) for n, p in policy.llm.model.named_parameters() if p.requires_grad]
+    named += [(f"value_head.{n}", p) for n, p in policy.value_head.named_parameters()]
+    groups = [
+        {"params": [p for p in policy.llm.model.parameters() if p.requires_grad]},
+        {"params": list(policy.value_head.parameters()), "lr": value_learning_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
+    choices = [
+        policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
+        value_learning_rate, seed,
+    ]  # fmt: skip
+    checkpoint = Checkpoint(folder, choices, dict(named), optimizer, Iteration)
+    log = checkpoint.load()
+    if len(log) == iterations:
+        if on_step:
+            on_step(log[-1], iterations)
+        return log
+    checkpoint.keep(log)
+    good = now = _copy(named)
+    before = log[-1].seconds if log else 0.0
+    start = time.monotonic()
+    order = _order(len(prompts), iterations * prompts_at_once, seed)
+    for number in range(len(log), iterations):
+        chosen = order[number * prompts_at_once : (number + 1) * prompts_at_once]
+        texts: list[str] = []
+
+        def noted(answers, texts=texts):
+            texts.extend(answers)
+            return score(answers)
+
+        try:
+            stats = step(
+                policy, optimizer, [prompts[i] for i in chosen], noted, config, seed * 1000 + number
+            )
+        except RanAway:
+            for (_, p), kept in zip(named, good):
+                p.data.copy_(kept)
+            checkpoint.keep(log[:-1])
+            raise
+        good, now = now, _copy(named)
+        if not log:
+            _stop_if_hopeless(stats, texts, config)
+        log.append(Iteration(number, asdict(stats), texts, before + time.monotonic() - start))
+        checkpoint.keep(log, finished=number + 1 == iterations)
+        if on_step:
+            on_step(log[-1], iterations)
+    return log
+
+
+def _copy(named) -> list[torch.Tensor]:
+    return [p.detach().clone() for _, p in named]
+
+
+def _order(prompts: int, wanted: int, seed: int) -> list[int]:
+    """Positions of prompts: one random order after another, ``wanted`` in all."""
+    generator = torch.Generator().manual_seed(seed)
+    rounds = [torch.randperm(prompts, generator=generator) for _ in range(-(-wanted // prompts))]
+    return torch.cat(rounds)[:wanted].tolist()
+
+
+def _stop_if_hopeless(stats, texts: list[str], config: PPO) -> None:
+    if not any(text.strip() for text in texts):
+        raise CourseError("Every answer of the policy is empty; tune the model to answer first.")
+    if config.no_end_penalty and not stats.ended:
+        raise CourseError(
+            f"None of {len(texts)} answers ended within max_new_tokens={config.max_new_tokens}: raise "
+            "it, tune the model to end its answers first, or set no_end_penalty to 0."
+        )

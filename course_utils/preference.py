@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 
+from .models import LLM
 from .rl.kl import estimate
+from .rl.logprobs import response_mask, token_log_probs
+from .rl.policy import Policy
+from .rl.rollout import Rollout
+from .settings import CourseError
 
 
 def bradley_terry(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
@@ -60,3 +67,48 @@ def grpo_loss(
     objective = objective - beta * estimate(log_probs, reference, "k3")
     per_answer = torch.where(mask, objective, 0.0).sum(1) / mask.sum(1).clamp(min=1)
     return -per_answer.mean()
+
+
+# ---------------------------------------------------------------- log-probabilities of answers
+
+
+def given(llm: LLM, prompts: Sequence[str], answers: Sequence[str]) -> Rollout:
+    """Answers that people wrote, in the form of a rollout: each with its end token, which is learnt too.
+
+    There are as many answers to each prompt: those to the first prompt come first. Two answers to one
+    prompt share the reading of it.
+
+    Raises
+    ------
+    CourseError
+        for no prompts, no answers, or a number of answers that is no multiple of the prompts'.
+    """
+    if not prompts or not answers or len(answers) % len(prompts):
+        raise CourseError(
+            f"{len(prompts)} prompts and {len(answers)} answers: give each prompt as many answers."
+        )
+    texts = [answer.strip() for answer in answers]
+    ids = [
+        [*llm.tokenizer(text, add_special_tokens=False)["input_ids"], llm.tokenizer.eos_token_id]
+        for text in texts
+    ]
+    lengths = torch.tensor([len(row) for row in ids])
+    longest, pad = int(lengths.max()), llm.tokenizer.pad_token_id
+    tokens = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
+    ended = torch.ones(len(ids), dtype=torch.bool)
+    prompt_ids = [llm.encode(prompt) for prompt in prompts]
+    return Rollout(prompt_ids, tokens, response_mask(lengths, longest), ended, texts)
+
+
+def answer_log_probs(
+    policy: Policy, rollout: Rollout, reference: bool = False, temperature: float = 1.0
+) -> torch.Tensor:
+    """log π of each answer token given all before it, 0 in the padding, [rows, tokens].
+
+    The sum of a row is the log-probability of the whole answer given its prompt; the prompt's own
+    tokens do not count. ``reference`` computes it with the adapter switched off; ``temperature`` is
+    the one that the policy is sampled at.
+    """
+    logits, _ = policy.outputs(rollout, reference)
+    found = token_log_probs(logits, rollout.tokens.to(logits.device), temperature)
+    return torch.where(rollout.mask, found.cpu(), 0.0)

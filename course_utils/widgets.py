@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
-from . import decoding
+from . import decoding, memory, transformer
 from .models import LLM
+from .settings import CourseError
 
 
 def decoding_explorer(llm: LLM):
@@ -84,3 +87,208 @@ def _escape(text: str) -> str:
     import html
 
     return html.escape(text)
+
+
+def task_playground(llm: LLM, wording: dict[str, str], examples: dict[str, str]):
+    """Choose a task, edit the request, generate: the model on anything you like.
+
+    ``wording`` maps a task to an instruction with ``{input}`` in it, ``examples`` to a first input.
+    """
+    import ipywidgets as w
+
+    task = w.Dropdown(options=list(wording), description="task")
+    request = w.Textarea(description="request", rows=4, layout=w.Layout(width="40em"))
+    limit = w.IntSlider(30, min=1, max=120, description="max tokens")
+    ask, text = w.Button(description="Ask"), w.HTML()
+
+    def choose(_=None) -> None:
+        request.value = wording[task.value].replace("{input}", examples[task.value])
+        text.value = ""
+
+    def answer(_=None) -> None:
+        try:
+            found = llm.answer([llm.chat(request.value)], max_new_tokens=limit.value)[0]
+        except ValueError as error:
+            text.value = f"<p>{_escape(str(error))}</p>"
+            return
+        end = "stopped by itself" if found.ended else "cut at the limit"
+        shown = _escape(found.text).replace("\n", "<br>")
+        text.value = f"<p style='max-width:40em'><b>{shown}</b></p><p>{found.tokens} tokens, {end}</p>"
+
+    task.observe(choose, "value")
+    ask.on_click(answer)
+    choose()
+    return w.VBox([task, request, limit, ask, text])
+
+
+def translation_explorer(model, french, english):
+    """A French sentence of the grammar, its translation, and the cross-attention of the last layer.
+
+    ``model`` is a trained :class:`course_utils.transformer.Transformer`; ``french`` and ``english``
+    are its vocabularies.
+    """
+    import ipywidgets as w
+
+    sentence = w.Text("nous ne voyons pas la petite voiture rouge", layout=w.Layout(width="32em"))
+    shown = w.HTML()
+
+    def draw(_=None) -> None:
+        if sentence.value.strip():
+            try:
+                shown.value = _translated(model, french, english, sentence.value)
+            except CourseError as error:
+                shown.value = f"<p>{_escape(str(error))}</p>"
+
+    sentence.observe(draw, "value")
+    draw()
+    return w.VBox([sentence, shown])
+
+
+@torch.no_grad()
+def _translated(model, french, english, sentence: str) -> str:
+    """The translation over a table: a row an English word, a column a French one, weights in it."""
+    source = torch.tensor([french.encode(sentence)])
+    target = transformer.greedy(model, source)
+    before = torch.cat([torch.full((1, 1), transformer.START), target[:, :-1]], 1)
+    _, _, cross = model.decode(before, model.encode(source)[0], source)
+    head = "".join(f"<th>{_escape(french.words[i])}</th>" for i in source[0])
+    rows = [f"<tr><td></td>{head}</tr>"]
+    for id, weights in zip(target[0].tolist(), cross[-1][0].mean(0).tolist()):
+        cells = "".join(
+            f"<td style='background:rgba(31,78,121,{p:.2f});color:{'white' if p > 0.5 else 'black'}'>"
+            f"{p:.2f}</td>" for p in weights
+        )  # fmt: skip
+        rows.append(f"<tr><th>{_escape(english.words[id])}</th>{cells}</tr>")
+    return f"<p><b>{_escape(english.decode(target[0].tolist()))}</b></p><table>{''.join(rows)}</table>"
+
+
+def ranking_form(candidates: Mapping[str, str], to_pairs, others: Mapping[str, Sequence[int]]):
+    """A labelling form: a rank for each candidate text; below it the pairs that the ranking holds.
+
+    ``to_pairs(ranks)`` returns (better, worse) index pairs. ``others`` holds the ranks of other
+    annotators: the form counts the pairs on which each has the same preference.
+    """
+    import ipywidgets as w
+
+    letters = list(candidates)
+    places = [(str(n), n) for n in range(1, len(letters) + 1)]
+    ranks = [w.Dropdown(options=places, value=1, layout={"width": "4em"}) for _ in letters]
+    rows = [
+        w.HBox([rank, w.HTML(f"<b>{letter}</b> {_escape(text)}")])
+        for rank, (letter, text) in zip(ranks, candidates.items())
+    ]
+    result = w.HTML()
+
+    def show(_=None) -> None:
+        mine = to_pairs([rank.value for rank in ranks])
+        lines = [" ".join(f"{letters[i]}&gt;{letters[j]}" for i, j in mine) or "all tied: no pair"]
+        for name, theirs in others.items():
+            shared = len(set(mine) & set(to_pairs(list(theirs))))
+            lines.append(f"You and {_escape(name)} agree on {shared} of your {len(mine)} pairs.")
+        result.value = "".join(f"<p>{line}</p>" for line in lines)
+
+    for rank in ranks:
+        rank.observe(show, "value")
+    show()
+    return w.VBox([w.HTML("Rank 1 is the best; equal ranks are a tie."), *rows, result])
+
+
+def memory_explorer():
+    """Sliders for a model's size and the number of GPUs: what each GPU holds, at every ZeRO stage."""
+    import ipywidgets as w
+
+    billions = w.FloatLogSlider(7, base=10, min=-1, max=2.5, step=0.05, description="weights, 1e9")
+    ranks = w.SelectionSlider(options=[2**i for i in range(10)], value=8, description="GPUs")
+    card = w.IntSlider(80, min=8, max=192, step=8, description="GB a GPU")
+    rest = w.FloatSlider(10, min=0, max=60, step=1, description="activations")
+    shown = w.HTML()
+
+    def draw(_=None) -> None:
+        shown.value = _shares(billions.value * 1e9, ranks.value, card.value, rest.value)
+
+    for slider in (billions, ranks, card, rest):
+        slider.observe(draw, "value")
+    draw()
+    return w.VBox([billions, ranks, card, rest, shown])
+
+
+def _shares(parameters: float, ranks: int, card: float, rest: float) -> str:
+    """A table: a row a strategy, what a GPU holds in GB, and whether the card is large enough."""
+    head = "".join(f"<th>{name}</th>" for name in ("", "weights", "gradients", "moments", "activations", "all", ""))
+    rows = []
+    for stage, name in enumerate(("DDP", "ZeRO-1", "ZeRO-2", "ZeRO-3")):
+        parts = [size / memory.GB for size in memory.zero_bytes(parameters, ranks, stage).values()] + [rest]
+        total = sum(parts)
+        cells = "".join(f"<td style='text-align:right'>{part:.1f}</td>" for part in [*parts, total])
+        verdict = "fits" if total <= card else f"{total - card:.1f} GB too many"
+        rows.append(f"<tr><th>{name}</th>{cells}<td>{verdict}</td></tr>")
+    return f"<p>GB on each of {ranks} GPUs with {card} GB, for {parameters / 1e9:.1f}e9 weights:</p><table>{head}{''.join(rows)}</table>"
+
+
+def summariser_app(summarise, dialogue: str = ""):
+    """A form: a dialogue in, a button, its summary out.
+
+    ``summarise(dialogue) -> text``, or None where the guard let nothing through. Errors are shown as
+    a sentence in the form, and the button is locked while the model writes.
+    """
+    import ipywidgets as w
+
+    text = w.Textarea(dialogue, description="dialogue", rows=8, layout=w.Layout(width="40em"))
+    button, answer = w.Button(description="Summarise"), w.HTML()
+
+    def click(_=None) -> None:
+        if not text.value.strip():
+            answer.value = "Paste a dialogue first, one turn a line."
+            return
+        button.disabled, answer.value = True, "writing …"
+        try:
+            found = summarise(text.value.strip())
+            withheld = "<i>Withheld: no draft passed the guard. Please summarise this one by hand.</i>"
+            answer.value = withheld if found is None else _escape(found)
+        except (ValueError, RuntimeError) as error:  # too long for the context, out of memory
+            answer.value = f"<i>{_escape(str(error))}</i>"
+        finally:
+            button.disabled = False
+
+    button.on_click(click)
+    return w.VBox([text, button, answer])
+
+
+def objective_explorer(mask_tokens, span_corruption):
+    """A sentence, an objective and a draw: what is read, and what has to be guessed.
+
+    The two functions are those of the notebook on model families; here they work on words.
+    """
+    import random
+
+    import ipywidgets as w
+
+    sentence = w.Text("the cat sat on the mat because it was very tired .", description="sentence", layout=w.Layout(width="40em"))
+    objective = w.Dropdown(options=["masked", "causal", "span corruption"], description="objective")
+    seed, view = w.IntSlider(0, min=0, max=20, description="draw"), w.HTML()
+
+    def draw(_=None) -> None:
+        words, rng = sentence.value.split(), random.Random(seed.value)
+        if len(words) < 4:
+            view.value = "Write at least four words."
+            return
+        if objective.value == "masked":
+            chosen = rng.sample(range(len(words)), max(1, round(0.15 * len(words))))
+            picked = [i in chosen for i in range(len(words))]
+            dice, others = [rng.random() for _ in words], [rng.choice(words) for _ in words]
+            inputs, labels = mask_tokens(words, picked, dice, others, "[MASK]")
+            rows = {"read": inputs, "label": ["" if label == -100 else label for label in labels]}
+        elif objective.value == "causal":
+            rows = {"read": words, "label": [*words[1:], ""]}
+        else:
+            size = max(1, min(3, round(0.15 * len(words))))
+            start = rng.randrange(len(words) - size + 1)
+            inputs, targets = span_corruption(words, [(start, size)], ["<X>", "<Y>"])
+            rows = {"read": inputs, "written": targets}
+        lines = ("".join(f"<td style='padding:0 .5em'>{_escape(word)}</td>" for word in row) for row in rows.values())
+        view.value = "<table>" + "".join(f"<tr><th>{name}</th>{line}</tr>" for name, line in zip(rows, lines)) + "</table>"
+
+    for control in (sentence, objective, seed):
+        control.observe(draw, "value")
+    draw()
+    return w.VBox([sentence, objective, seed, view])

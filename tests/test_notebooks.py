@@ -94,6 +94,13 @@ FEWER = {
         ("to_list()[:192], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
         ('"runs"', '"runs of a test"'),
     ],
+    "lab3_rlhf_detox.ipynb": [
+        ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:4]'),
+        ("<= 150]", "<= 150][:16]"),
+        ("ITERATIONS, PROMPTS_AT_ONCE = 12, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
+        ("TEMPERATURE, max_new_tokens=LIMIT)", "TEMPERATURE, max_new_tokens=LIMIT, no_end_penalty=0.0)"),
+        ('"runs"', '"runs of a test"'),
+    ],
 }
 
 

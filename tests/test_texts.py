@@ -81,3 +81,58 @@ def test_instructions():
             assert all(piece in row["input"] for piece in row["output"].split(", ")), row
         if row["task"] == "question":
             assert row["output"].endswith("?"), row
+
+
+# ---------------------------------------------------------------- the checked task sets
+
+SOLVED = """
+def double(x): return 2 * x
+def add(a, b): return a + b
+def is_even(n): return n % 2 == 0
+def first_letter(word): return word[0]
+def count_words(text): return len(text.split())
+def largest(numbers): return max(numbers)
+def reverse(text): return text[::-1]
+def to_celsius(f): return (f - 32) * 5 / 9
+def count_vowels(word): return sum(c in "aeiou" for c in word)
+def is_palindrome(word): return word == word[::-1]
+def average(numbers): return sum(numbers) / len(numbers)
+def last_two(items): return items[-2:]
+"""
+
+
+def test_every_task_has_twelve_different_items_with_answers():
+    rows = data.load_tasks()
+    assert set(Counter(rows["task"]).values()) == {12}
+    assert len(set(rows["input"])) == len(rows) and all(rows["accepted"])
+    assert data.load_tasks("code").num_rows == 12
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(ValueError, match="translate, code"):
+        data.load_tasks("singing")
+
+
+def test_code_checks_hold_for_right_functions_and_fail_for_one_that_returns_its_argument():
+    space: dict = {}
+    exec(SOLVED, space)
+    for row in data.load_tasks("code"):
+        name = row["input"].split("(")[0]
+        assert all(eval(check, space) for check in row["accepted"]), row
+        lazy = {name: lambda *args: args[0]}
+        assert not all(eval(check, lazy) for check in row["accepted"]), row
+
+
+def test_names_stand_in_their_sentence_and_no_question_gives_its_answer_away():
+    for row in data.load_tasks("names"):
+        assert all(name in row["input"] for name in row["accepted"]), row
+    for row in data.load_tasks("question"):
+        words = re.findall(r"\w+", row["input"].lower())
+        assert not [answer for answer in row["accepted"] if answer.lower() in words], row
+
+
+def test_no_task_accepts_its_own_input_as_the_answer():
+    for task in ("translate", "rewrite"):
+        for row in data.load_tasks(task):
+            given = row["input"].split(": ", 1)[-1]
+            assert given not in row["accepted"], row

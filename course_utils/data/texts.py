@@ -53,6 +53,27 @@ def load_instructions():
     return datasets.DatasetDict(_by_split(_read("instructions.jsonl")))
 
 
+def load_tasks(task: str | None = None):
+    """Five small checked sets, twelve items each: ``task, input, accepted``.
+
+    ``task`` picks one of translate, code, names, question, rewrite. What ``accepted`` holds depends
+    on it: wordings that count as right; for code, expressions that must be true of the function;
+    for names, all people and places in the sentence.
+
+    Raises
+    ------
+    ValueError
+        for an unknown task.
+    """
+    import datasets
+
+    rows = _read("tasks.jsonl")
+    known = dict.fromkeys(row["task"] for row in rows)
+    if task is not None and task not in known:
+        raise ValueError(f"task={task!r} is none of {', '.join(known)}.")
+    return datasets.Dataset.from_list([row for row in rows if task in (None, row["task"])])
+
+
 def _by_split(rows: list[dict]) -> dict:
     import datasets
 

@@ -1,7 +1,253 @@
-"""Reference answers and their tests."""
+"""The quiz at the end of week 2: fine-tuning, its measures, and PEFT."""
 
 from __future__ import annotations
 
-from .engine import Exercise
+from .engine import question
 
-EXERCISES: list[Exercise] = []
+EXERCISES = [
+    question(
+        "quiz2.1",
+        "A base model only continues text. What does instruction tuning on some ten thousand pairs mostly add?",
+        {
+            "a": (
+                "new facts about the world",
+                "Facts come mostly from pretraining, which reads far more text. The pairs teach how to use them.",
+            ),
+            "b": (
+                "the habit of answering a request, in the form the examples show",
+                "The knowledge was largely there; the pairs teach how to be asked, how to answer, and when to stop.",
+            ),
+            "c": (
+                "a longer context window",
+                "The number of positions is fixed by the architecture and its pretraining, not by these pairs.",
+            ),
+            "d": (
+                "a reward model that prefers good answers",
+                "That is another model, trained on comparisons. Here the loss is still next-token cross-entropy.",
+            ),
+        },
+        "b",
+        "Think of the same request sent as plain text and as a conversation.",
+    ),
+    question(
+        "quiz2.2",
+        "The pad token is also the end token. A collator sets the label to −100 wherever the id equals the pad id. "
+        "What happens?",
+        {
+            "a": (
+                "nothing bad: padding is ignored, as it should be",
+                "Padding is ignored, but so is each answer's real end token, which has the same id.",
+            ),
+            "b": (
+                "the loss becomes infinite",
+                "cross_entropy skips −100; the loss stays finite and looks healthy. That is what makes the fault hard to see.",
+            ),
+            "c": (
+                "the model learns to answer with padding",
+                "That is the opposite fault: padding kept as a label. Here the padding is masked, and more than the padding.",
+            ),
+            "d": (
+                "the model is never taught to stop, since each answer's end token is masked too",
+                "Labels and masks come from lengths, never from `ids != pad`.",
+            ),
+        },
+        "d",
+        "Which useful token has the same id as the padding?",
+    ),
+    question(
+        "quiz2.3",
+        "Each dialogue stands in three rows, one a reference. The rows are shuffled and cut 80 : 20. "
+        "What is wrong with the test score?",
+        {
+            "a": (
+                "most test dialogues were seen in training, so the score is too good",
+                "Cut between sources, not between rows; and count one dialogue as one observation.",
+            ),
+            "b": (
+                "20 % is too small for a test",
+                "The size sets the width of the interval. Here something else makes the score wrong, however many rows there are.",
+            ),
+            "c": (
+                "three references a dialogue make ROUGE too low",
+                "The course averages over a dialogue's references: their number does not lower the score. The fault is in the split.",
+            ),
+            "d": (
+                "nothing, as long as the shuffle has a seed",
+                "A seed makes a leak repeatable; it does not close it.",
+            ),
+        },
+        "a",
+        "Follow one dialogue's three rows through the shuffle.",
+    ),
+    question(
+        "quiz2.4",
+        'The reference says "Bo will pay 40 euros on Monday." Which summary gets the lowest ROUGE-1?',
+        {
+            "a": (
+                '"Bo will pay 90 euros on Monday."',
+                "One word of seven differs: a wrong amount hardly costs anything in ROUGE-1, although it is false.",
+            ),
+            "b": (
+                '"Bo will not pay 40 euros on Monday."',
+                "All seven words are there and one is added: the negation is false, and nearly full marks.",
+            ),
+            "c": (
+                '"The bill, 40, gets settled by him after the weekend."',
+                "It may be true, but it shares a single word with the reference: overlap is not truth.",
+            ),
+            "d": (
+                '"On Monday Bo will pay 40 euros."',
+                "The same words in another order: ROUGE-1 cannot see order, and gives 1.0.",
+            ),
+        },
+        "c",
+        "Count shared words only, and do not ask what is true.",
+    ),
+    question(
+        "quiz2.5",
+        "After training on one task, the task's score has risen. How do you find out whether the model has forgotten "
+        "other things?",
+        {
+            "a": (
+                "look whether the training loss still falls",
+                "The training loss knows only the trained task. Forgetting happens elsewhere.",
+            ),
+            "b": (
+                "measure answers or plain text that no training touched, before and after, with the same model loader",
+                "Unrelated probes before and after, paired, with an interval. Mixing several tasks into training lowers the risk.",
+            ),
+            "c": (
+                "measure the validation split of the trained task",
+                "Validation tells whether the task generalises to new inputs, not what happened to other tasks.",
+            ),
+            "d": (
+                "it cannot have forgotten anything if LoRA was used, since the base is frozen",
+                "The base weights are safe, and come back when the adapter is removed; with the adapter on, the outputs can be worse.",
+            ),
+        },
+        "b",
+        "What would change if something were forgotten?",
+    ),
+    question(
+        "quiz2.6",
+        "Fine-tuning with Adam in fp32, without activations: a weight takes 4 bytes, its gradient 4, Adam's two averages 8. "
+        "A model has 1 billion weights; LoRA trains 1 % of them beside it. How much memory do the two methods take?",
+        {
+            "a": (
+                "full 4 GB, LoRA 0.04 GB",
+                "You forgot gradients and averages for full fine-tuning, and the frozen weights for LoRA: they must still be in memory.",
+            ),
+            "b": (
+                "full 16 GB, LoRA 0.16 GB",
+                "LoRA's own 10 million weights take 0.16 GB, but the forward pass needs the frozen billion as well.",
+            ),
+            "c": (
+                "both 16 GB, since gradients flow through every layer",
+                "They flow *through* the frozen layers, but none is stored for a frozen weight, and Adam keeps nothing for it.",
+            ),
+            "d": (
+                "full 16 GB, LoRA about 4.2 GB",
+                "4 GB of frozen weights, plus 16 bytes for each of 10 million trained ones. What is left to shrink is the base: quantise it.",
+            ),
+        },
+        "d",
+        "For each of the frozen weights count 4 bytes, for each of the trained ones 16.",
+    ),
+    question(
+        "quiz2.7",
+        "Full fine-tuning went well at a learning rate of 1e-4. With LoRA (B = 0 at the start) and the same rate, "
+        "the loss hardly moves. What do you try first?",
+        {
+            "a": (
+                "a learning rate several times higher, compared on validation",
+                "A rate belongs to a method. LoRA's two thin matrices usually want ten times the rate or more; measure, do not copy.",
+            ),
+            "b": (
+                "a much larger rank, because rank 8 cannot hold the task",
+                "Rank may matter, but nothing shows that yet: with a rate this low, the capacity that is there is not being used.",
+            ),
+            "c": (
+                "start B at random instead of zero, so that gradients can flow",
+                "B gets a gradient at once, because A is random. A random B would only disturb the model at the start.",
+            ),
+            "d": (
+                "choose the rate that gives the best test score",
+                "Choosing on test makes the test a second validation split. Choose on validation, report on test.",
+            ),
+        },
+        "a",
+        "Which of the settings was chosen for another method?",
+    ),
+    question(
+        "quiz2.8",
+        "You serve one base model with twenty LoRA adapters, one a customer. Which statement is true?",
+        {
+            "a": (
+                "merging all twenty into the base gives one model that serves everybody",
+                "Their updates would be added together: each customer would get a mixture of all twenty.",
+            ),
+            "b": (
+                "a merged adapter makes the model larger than the base",
+                "(α / r) · B A has the shape of W and is added into it: the size does not change.",
+            ),
+            "c": (
+                "unmerged, each is switched on for its request; merged, one costs no extra time but fills a whole copy of the base",
+                "That is the trade: small files and quick switching against a forward pass without the detour.",
+            ),
+            "d": (
+                "merging changes the outputs, so it needs another training run",
+                "W x + (α / r) B A x = (W + (α / r) B A) x: the outputs agree up to rounding.",
+            ),
+        },
+        "c",
+        "W x + s B A x = (W + s B A) x.",
+    ),
+    question(
+        "quiz2.9",
+        "QLoRA: a base in 4 bits and LoRA on top. What is trained, and in which precision?",
+        {
+            "a": (
+                "the 4-bit weights, with gradients rounded to 4 bits",
+                "An update far smaller than a 4-bit step would be rounded away. The base is frozen.",
+            ),
+            "b": (
+                "A and B, kept in 16 or 32 bits; the 4-bit base is only read, and dequantised where it is used",
+                "Only the adapter trains. It can even learn to make up for part of the rounding it sees.",
+            ),
+            "c": (
+                "A and B, in 4 bits too, so that they can be added into the base",
+                "The adapter stays in 16 or 32 bits: it is small, and it needs small steps.",
+            ),
+            "d": (
+                "nothing: a quantised model is for inference only",
+                "The gradient with respect to the *input* of a frozen layer is all that the adapters below it need.",
+            ),
+        },
+        "b",
+        "How large is one step of a 4-bit grid, and how large one update?",
+    ),
+    question(
+        "quiz2.10",
+        "A model scores 92 % on a public benchmark that is older than its training data. What follows?",
+        {
+            "a": (
+                "it is right on 92 % of new questions of that kind",
+                "Only if the benchmark's questions were not in its training data. With data from the whole web that is the question.",
+            ),
+            "b": (
+                "the test is contaminated: the model was trained on it",
+                "It may be; age alone makes it possible, not certain. Search the training data for long shared runs of words.",
+            ),
+            "c": (
+                "nothing can be said, so benchmarks are useless",
+                "Too strong: newer or private questions of the same kind show whether the score holds.",
+            ),
+            "d": (
+                "little, until overlap with its training data is ruled out, or newer questions give a like score",
+                "Contamination makes recall look like skill: search for shared runs of words, or test on what was written later.",
+            ),
+        },
+        "d",
+        "What could the model have read?",
+    ),
+]

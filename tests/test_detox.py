@@ -1,0 +1,33 @@
+"""The committed study of Lab 3, and the measures that made it."""
+
+import numpy as np
+import pytest
+
+from course_utils import detox
+from course_utils.metrics import sign_flip_test
+
+RUNS = detox.load()
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda r: f"beta {r['beta']} seed {r['seed']}")
+def test_a_run_of_the_log_is_whole(run):
+    assert (run["beta"], run["seed"]) in detox.GRID
+    assert len(run["log"]) == run["iterations"] == detox.ITERATIONS
+    for part in (run["before"], run["after"]):
+        assert {len(values) for values in part.values()} == {210}
+    assert run["before"]["dialogue"] == run["after"]["dialogue"]
+    assert run["log"][0]["kl"] == 0 and run["log"][0]["first_ratio"] < 1e-3
+
+
+@pytest.mark.parametrize("run", [r for r in RUNS if r["beta"] == detox.CONFIG.beta], ids=lambda r: f"seed {r['seed']}")  # fmt: skip
+def test_toxicity_halves_and_the_summary_stays(run):
+    """What week 3 promises, for each seed of the log: judged by the word list, paired by dialogue."""
+    before, after = (np.reshape(run[k]["word_list"], (70, 3)).mean(1) for k in ("before", "after"))
+    assert after.mean() <= before.mean() / 2
+    assert sign_flip_test(after, before) < 0.01
+    assert np.mean(run["after"]["rouge1"]) >= np.mean(run["before"]["rouge1"]) - 0.02
+    assert run["kl_after"] <= 10
+
+
+def test_no_pair_of_beta_and_seed_stands_twice():
+    assert len({(r["beta"], r["seed"]) for r in RUNS}) == len(RUNS) > 0

@@ -1,3 +1,0 @@
-"""Plausible wrong answers: id → [(answer, words of the message it gets)]."""
-
-PLANTED = {}

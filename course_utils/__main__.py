@@ -1,4 +1,4 @@
-"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | detox"""
+"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | detox | pool"""
 
 from __future__ import annotations
 
@@ -120,10 +120,18 @@ def detox(args) -> int:
     return 0
 
 
+def pool(args) -> int:
+    """Make the pool of answers and the DPO and GRPO runs that Beyond PPO compares (half an hour)."""
+    from . import pool as study
+
+    study.make()
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, detox):
+    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, detox, pool):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):

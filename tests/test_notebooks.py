@@ -95,7 +95,7 @@ FEWER = {
         ('"runs"', '"runs of a test"'),
     ],
     "lab3_rlhf_detox.ipynb": [
-        ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:4]'),
+        ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
         ("<= 150]", "<= 150][:16]"),
         ("ITERATIONS, PROMPTS_AT_ONCE = 12, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
         ("TEMPERATURE, max_new_tokens=LIMIT)", "TEMPERATURE, max_new_tokens=LIMIT, no_end_penalty=0.0)"),

@@ -1,5 +1,7 @@
 """Every exercise: stub → not attempted, reference → right, planted wrong answers → their message."""
 
+import ast
+import builtins
 import importlib
 import inspect
 import json
@@ -80,6 +82,27 @@ def test_notebook_stubs_match_their_references(path):
     of = list(dict.fromkeys(ALL[id].notebook for id in seen))
     assert len([name for name in of if not name.startswith("quiz")]) == 1
     assert seen == [id for name in of for id in ALL if ALL[id].notebook == name]
+
+
+@pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda p: p.name)
+def test_a_solved_copy_uses_only_names_that_its_notebook_has(path):
+    """A pasted reference that needs a missing import is an error only in the learner's kernel."""
+    known = set(dir(builtins))
+    for cell in notebooks.solved(notebooks.read(path)).cells:
+        if cell.cell_type != "code":
+            continue
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                known |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+                known.add(node.name)
+            elif isinstance(node, ast.arg):
+                known.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                known.add(node.id)
+        loaded = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        assert loaded <= known, (loaded - known, cell.source)
 
 
 @pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda p: p.name)

@@ -50,7 +50,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    rows_at_once: int = 2  # of a batch: fewer take less memory, and give the same gradient
+    rows_at_once: int = 1  # of a batch: fewer take less memory, and give the same gradient
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -283,8 +283,9 @@ def train(
     if not weights:
         raise CourseError("No weight of the model is trainable; load its adapter with is_trainable=True.")
     optimizer = torch.optim.AdamW(
-        weights.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+        weights.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
+        fused=torch.device(device).type == "cpu",  # one pass over the weights, no temporary copies
+    )  # fmt: skip
     data = [[e.ids, e.labels] for e in examples]
     checkpoint = Checkpoint(folder, [llm.name, asdict(recipe), data], weights, optimizer)
     log = checkpoint.load()

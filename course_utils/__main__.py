@@ -1,4 +1,4 @@
-"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | detox | pool"""
+"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | scaling | detox | pool"""
 
 from __future__ import annotations
 
@@ -112,6 +112,14 @@ def sweep(args) -> int:
     return 0
 
 
+def scaling(args) -> int:
+    """Train week 1's grid of tiny models for the scaling laws (a quarter of an hour of one core)."""
+    from . import scaling_study as study
+
+    study.main()
+    return 0
+
+
 def detox(args) -> int:
     """Run Lab 3's experiment with several seeds and prices of KL (ten minutes a run)."""
     from . import detox as study
@@ -131,7 +139,7 @@ def pool(args) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, detox, pool):
+    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, scaling, detox, pool):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOKS = (
-    "what", "transformer", "families", "lab1", "compute",
+    "what", "transformer", "families", "lab1", "compute", "scaling", "quiz1",
     "tuning", "lab2", "peft", "quiz2",
     "reward", "lab3", "beyond", "shipping", "quiz3",
 )  # fmt: skip

@@ -24,7 +24,7 @@ from .settings import embedded
 HERE = Path(__file__).parent / "trained"
 COMMAND = "python -m course_utils pool"
 DIALOGUES, SAMPLES = 20, 64
-UPDATES, ANSWERS = 24, 16  # of each run; answers an update: 384, as many as PPO samples
+UPDATES, ANSWERS = 20, 16  # of each run; answers an update: 320, as many as PPO samples
 GROUP = 4  # GRPO: answers to one prompt
 RUNS = (("dpo", 3e-4), ("dpo", 1e-3), ("grpo", 1e-3))  # method and learning rate
 DPO_BETA, GRPO_BETA = 0.1, 0.04

@@ -97,8 +97,8 @@ FEWER = {
     "lab3_rlhf_detox.ipynb": [
         ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
         ("<= 150]", "<= 150][:16]"),
-        ("ITERATIONS, PROMPTS_AT_ONCE = 12, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
-        ("TEMPERATURE, max_new_tokens=LIMIT)", "TEMPERATURE, max_new_tokens=LIMIT, no_end_penalty=0.0)"),
+        ("ITERATIONS, PROMPTS_AT_ONCE = 10, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
+        ("no_end_penalty=0.3", "no_end_penalty=0.0"),
         ('"runs"', '"runs of a test"'),
     ],
 }

@@ -6,7 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from course_utils import pool, rl
+from course_utils import detox, pool, rl
 from course_utils.models import LLM
 
 
@@ -48,6 +48,11 @@ def test_a_grpo_run_starts_at_kl_zero_and_counts_its_tokens(policy, optimizer):
     assert first["kl"] == pytest.approx(0, abs=1e-4)
     assert 0 < first["tokens"] <= pool.ANSWERS * pool.NEW_TOKENS
     assert pool.grpo_update(policy, optimizer, requests, score, 1)["kl"] != 0
+
+
+def test_every_method_learns_from_as_many_answers():
+    ppo = detox.ITERATIONS * detox.PROMPTS_AT_ONCE * detox.CONFIG.group
+    assert pool.UPDATES * pool.ANSWERS == ppo
 
 
 needs = "its log is not made yet: python -m course_utils pool"

@@ -30,10 +30,10 @@ def keeps_the_promise(run):
     )
 
 
-def test_toxicity_halves_and_the_summary_stays_in_four_of_five_seeds():
+def test_toxicity_halves_and_the_summary_stays_in_all_five_seeds():
     kept = {r["seed"]: keeps_the_promise(r) for r in RUNS if r["beta"] == detox.CONFIG.beta}
     assert len(kept) == 5
-    assert sum(kept.values()) >= 4, kept
+    assert all(kept.values()), kept
 
 
 def test_no_pair_of_beta_and_seed_stands_twice():

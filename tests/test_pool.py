@@ -55,12 +55,6 @@ def test_every_method_learns_from_as_many_answers():
     assert pool.UPDATES * pool.ANSWERS == ppo
 
 
-needs = "its log is not made yet: python -m course_utils pool"
-POOL = pytest.mark.skipif(not (pool.HERE / "pool.json").is_file(), reason=needs)
-RUNS = pytest.mark.skipif(not (pool.HERE / "beyond.json").is_file(), reason=needs)
-
-
-@POOL
 def test_the_committed_pool_is_of_held_out_dialogues_and_complete():
     found = pool.load()
     held_out = {row["id"] for row in pool.heated("test")}
@@ -69,7 +63,6 @@ def test_the_committed_pool_is_of_held_out_dialogues_and_complete():
     assert [len(texts) for texts in found["texts"]] == [pool.SAMPLES] * pool.DIALOGUES
 
 
-@RUNS
 def test_the_committed_runs_are_those_of_the_command_at_one_budget():
     runs = pool.load_runs()
     assert [(run["method"], run["rate"]) for run in runs] == list(pool.RUNS)

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from .models import LLM
-from .settings import CourseError, cpu_features
+from .settings import CourseError, bfloat16_pays
 
 IGNORED = -100  # torch's cross_entropy skips this label
 
@@ -231,13 +231,13 @@ def evaluating(model):
 
 
 def mixed_precision(device: str = "cpu"):
-    """A context for the forward pass: bfloat16 arithmetic where the processor has it, else fp32.
+    """A context for the forward pass: bfloat16 arithmetic where the processor gains by it, else fp32.
 
     Weights, gradients and optimiser stay in fp32: a bfloat16 weight has 8 significant bits, and an
     update of 1e-5 of its size would be rounded away.
     """
     kind = torch.device(device).type
-    fast = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and cpu_features()
+    fast = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and bfloat16_pays()
     return torch.autocast(kind, dtype=torch.bfloat16) if fast else nullcontext()
 
 

@@ -141,3 +141,14 @@ def test_results_are_written_where_a_teacher_wants_them(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "file" / "below"))
     with pytest.raises(settings.CourseError, match="COURSE_RESULTS"):
         settings.save_results("lab9", {})
+
+
+def test_bfloat16_needs_an_instruction_set_and_is_decided_once(monkeypatch):
+    from course_utils import settings
+
+    settings.bfloat16_pays.cache_clear()
+    assert settings.bfloat16_pays() == settings.bfloat16_pays()
+    settings.bfloat16_pays.cache_clear()
+    monkeypatch.setattr(settings, "cpu_features", lambda: ())
+    assert settings.bfloat16_pays() is False
+    settings.bfloat16_pays.cache_clear()

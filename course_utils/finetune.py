@@ -50,7 +50,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    rows_at_once: int = 1  # of a batch: fewer take less memory, and give the same gradient
+    rows_at_once: int = 2  # of a batch: fewer take less memory, and give the same gradient
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from . import kvcache
 from .decoding import check_parameters
 from .settings import EMBEDDED, CourseError, Settings, current
 
@@ -469,8 +470,8 @@ class LLM:
         ids, mask = ids.to(device), mask.to(device)
         extra = {}
         if self.can_share and options["num_beams"] == 1 and longest > 1:
-            extra["past_key_values"] = self._read_prompts(
-                ids, mask, shared, options["max_new_tokens"]
+            extra["past_key_values"] = kvcache.read_prompts(
+                self.model, ids, mask, shared, options["max_new_tokens"]
             )
         record = _LogProbs(0 if self.family == "encoder-decoder" else longest)
         # The model's generation_config may hold defaults of its own: name every choice.
@@ -481,28 +482,6 @@ class LLM:
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]
         return self._to_answers(new, record.finish(output) if options["num_beams"] == 1 else None)
-
-    def _read_prompts(self, ids, mask, shared: int, new_tokens: int):
-        """Key-value cache of all prompt columns but the last, computed once for each distinct row,
-        with room for the new tokens."""
-        from transformers import DynamicCache
-
-        unique, inverse = torch.unique(ids, dim=0, return_inverse=True)
-        first = torch.stack([(inverse == u).nonzero()[0, 0] for u in range(len(unique))])
-        unique, unique_mask = ids[first], mask[first]
-        positions = (unique_mask.cumsum(1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
-        if 1 < shared < ids.shape[1]:
-            self.model(input_ids=unique[:1, :shared], past_key_values=cache, logits_to_keep=1)
-            cache.batch_repeat_interleave(len(unique))
-        done = cache.get_seq_length()
-        if ids.shape[1] - 1 > done:
-            self.model(
-                input_ids=unique[:, done:-1], attention_mask=unique_mask[:, :-1],
-                position_ids=positions[:, done:-1], past_key_values=cache, logits_to_keep=1,
-            )  # fmt: skip
-        cache.layers = [_roomy(layer, inverse, new_tokens + 1) for layer in cache.layers]
-        return cache
 
     def _to_answers(self, new: torch.Tensor, log_probs: torch.Tensor | None) -> list[Answer]:
         eos = self.model.generation_config.eos_token_id
@@ -518,35 +497,6 @@ class LLM:
             ids = tuple(new[row, :length].tolist())
             answers.append(Answer(text, length, end, total, ids))
         return answers
-
-
-def _roomy(layer, rows: torch.Tensor, room: int):
-    """A transformers ``DynamicLayer`` of these ``rows`` that appends ``room`` columns in place.
-
-    The library's own concatenates: it copies the whole cache at each new token, an eighth of the time
-    of 32 answers on one core.
-    """
-    from transformers.cache_utils import DynamicLayer
-
-    class Roomy(DynamicLayer):
-        def update(self, key_states, value_states, *args, **kwargs):
-            start, stop = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
-            if stop > self.room[0].shape[-2]:
-                return super().update(key_states, value_states, *args, **kwargs)
-            for buffer, new in zip(self.room, (key_states, value_states)):
-                buffer[..., start:stop, :] = new
-            self.keys, self.values = (buffer[..., :stop, :] for buffer in self.room)
-            return self.keys, self.values
-
-    found, have = Roomy(), layer.keys.shape[-2]
-    found.lazy_initialization(layer.keys, layer.values)
-    found.room = []
-    for old in (layer.keys, layer.values):
-        buffer = old.new_empty(len(rows), old.shape[1], have + room, old.shape[3])
-        buffer[..., :have, :] = old[rows]
-        found.room.append(buffer)
-    found.keys, found.values = (buffer[..., :have, :] for buffer in found.room)
-    return found
 
 
 class _LogProbs:

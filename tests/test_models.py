@@ -374,22 +374,3 @@ def test_config_of_llama_is_shared():
         num_key_value_heads=1,
     )), make_tokenizer(), "t")  # fmt: skip
     assert llm.can_share and "decoder-only" in repr(llm)
-
-
-def test_a_cache_with_room_appends_in_place_and_then_grows():
-    import torch
-    from transformers.cache_utils import DynamicLayer
-
-    from course_utils.models import _roomy
-
-    keys, new = torch.randn(2, 1, 3, 4), torch.randn(3, 1, 1, 4)
-    plain = DynamicLayer()
-    plain.update(keys, keys)
-    rows = torch.tensor([0, 1, 0])
-    layer, expected = _roomy(plain, rows, room=1), keys[rows]
-    place = layer.keys.data_ptr()
-    for in_place in (True, False):  # the second one finds no room
-        expected = torch.cat([expected, new], 2)
-        got = layer.update(new, new)
-        assert all(torch.equal(part, expected) for part in got)
-        assert (layer.keys.data_ptr() == place) == in_place

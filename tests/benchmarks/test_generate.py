@@ -6,7 +6,7 @@ import pytest
 
 from course_utils import data, models, prompts
 
-DIALOGUES, NEW_TOKENS = 32, 24
+DIALOGUES, NEW_TOKENS = 32, 40  # as many tokens as Lab 2 allows an answer
 
 
 @pytest.mark.slow
@@ -35,8 +35,8 @@ def test_batched_generation_is_four_times_one_at_a_time(benchmark):
 def test_evaluating_is_faster_than_the_labs_loop(benchmark):
     """The loop of the known labs, ``model.generate`` for one prompt after another, on Lab 2's prompts.
 
-    Reading the prompts costs both sides the same arithmetic, so without bfloat16 units a batch gains
-    about three times; what it saves is reading all weights for each single token.
+    A batch reads all weights once a step, where the loop reads them for each single token; the
+    instruction at the prompts' beginning is read once.
     """
     llm = models.load_llm()
     rows = data.load_dialogues(tone="calm")["test"].select(range(DIALOGUES))
@@ -56,4 +56,4 @@ def test_evaluating_is_faster_than_the_labs_loop(benchmark):
     same = sum(a == b for a, b in zip(alone, together))
     print(f"\nthe labs' loop {one_at_a_time:.1f} s: {ratio:.1f}×; {same} of {DIALOGUES} answers equal")
     assert same >= 0.9 * DIALOGUES
-    assert ratio >= 2.5
+    assert ratio >= 5

@@ -50,7 +50,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    rows_at_once: int = 2  # of a batch: fewer take less memory, and give the same gradient
+    tokens_at_once: int = 600  # of a batch, padding too: fewer take less memory for the same gradient
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -130,6 +130,21 @@ def make_batches(examples: Sequence[Example], batch_size: int, seed: int) -> lis
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids) + noise[i])
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+
+
+def in_parts(rows: Sequence[Example], tokens: int) -> list[list[Example]]:
+    """Neighbouring rows together, as many as fit into so many tokens with their padding; one at least."""
+    parts: list[list[Example]] = []
+    longest = 0
+    for row in rows:
+        length = max(len(row.ids), len(row.labels))
+        longest = max(longest, length)
+        if parts and longest * (len(parts[-1]) + 1) <= tokens:
+            parts[-1].append(row)
+        else:
+            parts.append([row])
+            longest = length
+    return parts
 
 
 def collate(examples: Sequence[Example], pad_id: int, device="cpu") -> dict[str, torch.Tensor]:
@@ -324,7 +339,7 @@ def train(
     except RuntimeError as error:
         if "memory" in str(error) and not isinstance(error, CourseError):
             raise CourseError(
-                f"Training ran out of memory; lower batch_size (now {recipe.batch_size}) or "
+                f"Training ran out of memory; lower tokens_at_once (now {recipe.tokens_at_once}) or "
                 "max_length, or close other notebooks."
             ) from error
         raise
@@ -338,14 +353,13 @@ def train(
 
 
 def _accumulate(model, rows, recipe: Recipe, pad: int, device: str) -> tuple[float, int]:
-    """Add up the gradients of a batch, a few rows at a time; its mean loss and the memory used.
+    """Add up the gradients of a batch, part by part; its mean loss and the memory used.
 
     Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean.
     """
     total = sum(_count_predicted(model, e) for e in rows)
     loss, used = 0.0, 0
-    for start in range(0, len(rows), recipe.rows_at_once):
-        part = rows[start : start + recipe.rows_at_once]
+    for part in in_parts(rows, recipe.tokens_at_once):
         share = sum(_count_predicted(model, e) for e in part) / total
         with mixed_precision(device):
             mean = answer_loss(model, collate(part, pad, device))

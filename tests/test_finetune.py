@@ -221,7 +221,7 @@ def test_out_of_memory_says_what_to_lower(causal, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(finetune, "answer_loss", full)
-    with pytest.raises(CourseError, match=r"lower batch_size \(now 2\)"):
+    with pytest.raises(CourseError, match=r"lower tokens_at_once \(now 600\)"):
         finetune.train(causal, encode(causal, PROMPTS, ANSWERS), RECIPE)
 
 
@@ -256,15 +256,23 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(family, request):
     llm = request.getfixturevalue(family)
     rows = finetune.encode(llm, ["w1 w2", "w3", "w4 w5 w6"], ["w7", "w8 w9 w10 w11", "w12 w13"])
     gradients = []
-    for at_once in (1, 2, 3):
+    for at_once in (1, 12, 99):  # 3 parts, 2 parts, 1 part
         llm.model.zero_grad()
-        recipe = finetune.Recipe(1e-3, rows_at_once=at_once)
+        recipe = finetune.Recipe(1e-3, tokens_at_once=at_once)
         loss, _ = finetune._accumulate(llm.model.float(), rows, recipe, 2, "cpu")
         gradients.append((loss, [p.grad.clone() for p in llm.model.parameters() if p.grad is not None]))
     for loss, grads in gradients[1:]:
         assert loss == pytest.approx(gradients[0][0], rel=2e-2)
         for a, b in zip(grads, gradients[0][1]):
             assert torch.allclose(a, b, atol=2e-2 * b.abs().max().item() + 1e-6)
+
+
+def test_parts_hold_neighbours_and_no_more_tokens_than_allowed():
+    rows = [finetune.Example([1] * n, [1] * n) for n in (4, 5, 9, 2, 2, 2, 30, 1)]
+    parts = finetune.in_parts(rows, 10)
+    assert [[len(e.ids) for e in part] for part in parts] == [[4, 5], [9], [2, 2, 2], [30], [1]]
+    assert [e for part in parts for e in part] == rows
+    assert len(finetune.in_parts(rows, 1000)) == 1 and len(finetune.in_parts(rows, 1)) == len(rows)
 
 
 def test_memory_is_a_part_of_the_log_and_a_finished_run_is_read(causal, tmp_path):

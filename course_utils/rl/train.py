@@ -53,12 +53,10 @@ def train(
             f"PPO draws {prompts_at_once} prompts at a time and there are {len(prompts)}; lower "
             "prompts_at_once or give more prompts."
         )
-    named = [(n, p) for n, p in policy.llm.model.named_parameters() if p.requires_grad]
-    named += [(f"value_head.{n}", p) for n, p in policy.value_head.named_parameters()]
-    groups = [
-        {"params": [p for p in policy.llm.model.parameters() if p.requires_grad]},
-        {"params": list(policy.value_head.parameters()), "lr": value_learning_rate},
-    ]
+    adapter = [(n, p) for n, p in policy.llm.model.named_parameters() if p.requires_grad]
+    head = [(f"value_head.{n}", p) for n, p in policy.value_head.named_parameters()]
+    named, groups = adapter + head, [{"params": [p for _, p in part]} for part in (adapter, head)]
+    groups[1]["lr"] = value_learning_rate
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
     choices = [
         policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
@@ -72,8 +70,7 @@ def train(
         return log
     checkpoint.keep(log)
     good = now = _copy(named)
-    before = log[-1].seconds if log else 0.0
-    start = time.monotonic()
+    start = time.monotonic() - (log[-1].seconds if log else 0.0)
     order = _order(len(prompts), iterations * prompts_at_once, seed)
     for number in range(len(log), iterations):
         chosen = order[number * prompts_at_once : (number + 1) * prompts_at_once]
@@ -95,7 +92,7 @@ def train(
         good, now = now, _copy(named)
         if not log:
             _stop_if_hopeless(stats, texts, config)
-        log.append(Iteration(number, asdict(stats), texts, before + time.monotonic() - start))
+        log.append(Iteration(number, asdict(stats), texts, time.monotonic() - start))
         checkpoint.keep(log, finished=number + 1 == iterations)
         if on_step:
             on_step(log[-1], iterations)

@@ -209,6 +209,17 @@ def test_refreshing_twice_gives_the_same_bytes(refreshed):
     assert notebooks.lint(refreshed, least_compared=1) == []
 
 
+def test_refreshing_shows_no_progress_and_keeps_the_readers(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    record = tmp_path / "progress.json"
+    record.write_text('{"lab1.1": "right"}')
+    lines = 'from course_utils.exercises import progress\nprogress("lab1")'
+    path = write(tmp_path / "small.ipynb", code(lines))
+    notebooks.refresh(path)
+    assert "\n0 of " in notebooks.read(path).cells[0].outputs[0].text
+    assert record.read_text() == '{"lab1.1": "right"}'
+
+
 def test_a_failing_notebook_keeps_its_file(tmp_path):
     from nbclient.exceptions import CellExecutionError
 
@@ -227,6 +238,7 @@ def test_a_failing_notebook_keeps_its_file(tmp_path):
         (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("stream", name="stderr", text="!")), "stderr"),
         (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="v")), "error"),
         (lambda nb: nb.cells[0].update(outputs=[]), "no output"),
+        (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("stream", text="10 of 10 solved")), "as solved"),
         (lambda nb: nb.metadata.update(widgets={}), "Invalid Notebook"),
         (lambda nb: nb.cells.pop(), "no text follows"),
         (lambda nb: nb.cells[2].update(outputs=[]), "no picture"),

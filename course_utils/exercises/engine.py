@@ -17,6 +17,7 @@ import os
 import textwrap
 import traceback
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,20 @@ def progress(notebook: str = "", reset: bool = False) -> None:
         print(f"{id:8s} {done.get(id, 'not attempted'):14s} {exercise.title}")
     solved = sum(done.get(id) == "right" for id in known)
     print(f"{solved} of {len(known)} solved")
+
+
+@contextmanager
+def unsolved():
+    """An empty record of progress inside, the former one after."""
+    kept = _file().with_name("progress.kept.json")
+    if _file().exists():
+        _file().replace(kept)
+    try:
+        yield
+    finally:
+        _file().unlink(missing_ok=True)
+        if kept.exists():
+            kept.replace(_file())
 
 
 def _file() -> Path:

@@ -39,7 +39,7 @@ def train(
     folder : where the adapter, the value head and the log are kept after each iteration. Called again
         with an untrained policy of the same kind, prompts and choices, training goes on from there; a
         finished run is read and not repeated. Delete the folder to train afresh.
-    on_step : called with each :class:`Iteration` and the number of iterations.
+    on_step : called with each :class:`Iteration`, kept ones too, and the number of iterations.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def train(
     ]  # fmt: skip
     checkpoint = Checkpoint(folder, choices, dict(named), optimizer, Iteration)
     log = checkpoint.load()
+    for entry in log if on_step else ():
+        on_step(entry, iterations)
     if len(log) == iterations:
-        if on_step:
-            on_step(log[-1], iterations)
         return log
     checkpoint.keep(log)
     good = now = _copy(named)

@@ -134,8 +134,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(make_llm, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(make_llm(), tmp_path, on_step=interrupt)
-    policy, log = run(make_llm(), tmp_path)
-    assert numbers(log) == numbers(whole)
+    seen = []
+    policy, log = run(make_llm(), tmp_path, on_step=lambda it, n: seen.append(it.number))
+    assert numbers(log) == numbers(whole) and seen == [0, 1, 2, 3]
     for a, b in zip(policy.parameters(), whole_policy.parameters()):
         assert torch.allclose(a, b, atol=1e-6)
 
@@ -148,7 +149,7 @@ def test_a_finished_run_is_read_and_not_repeated(make_llm, tmp_path):
 
     seen = []
     again, same = run(make_llm(), tmp_path, score=never, on_step=lambda it, n: seen.append(it.number))
-    assert numbers(same) == numbers(log) and seen == [3]
+    assert numbers(same) == numbers(log) and seen == [0, 1, 2, 3]
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), again.parameters()))
 
 

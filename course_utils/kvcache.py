@@ -46,7 +46,7 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
                 position_ids=positions[rows, start:stop], past_key_values=part, logits_to_keep=1,
             )  # fmt: skip
         if not whole.layers:
-            whole.layers = [with_room(k, len(ids), stop, new_tokens + 1) for k in part.layers]
+            whole.layers = [with_room(x, len(ids), stop, new_tokens + 1) for x in part.layers]
         to, come_from = (inverse[:, None] == rows).nonzero(as_tuple=True)
         for target, layer in zip(whole.layers, part.layers):
             for new, old in ((target.keys, layer.keys), (target.values, layer.values)):

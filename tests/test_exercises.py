@@ -206,3 +206,13 @@ def test_hint_and_solution_print(capsys):
     assert capsys.readouterr().out.startswith("Hint 1 of 2")
     engine.solution("lab1.8")
     assert "def top_p_row" in capsys.readouterr().out
+
+
+def test_progress_is_set_aside_and_a_killed_run_loses_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    record, kept = tmp_path / "progress.json", tmp_path / "progress.kept.json"
+    kept.write_text('{"lab1.1": "right"}')  # left by a run that was killed, beside its own record
+    record.write_text('{"lab1.1": "not attempted"}')
+    with engine.unsolved():
+        record.write_text("{}")
+    assert record.read_text() == '{"lab1.1": "right"}' and not kept.exists()

@@ -184,9 +184,9 @@ def progress(notebook: str = "", reset: bool = False) -> None:
 
 @contextmanager
 def unsolved():
-    """An empty record of progress inside, the former one after."""
+    """An empty record of progress inside, the former one after, also one that a killed run left aside."""
     kept = _file().with_name("progress.kept.json")
-    if _file().exists():
+    if _file().exists() and not kept.exists():
         _file().replace(kept)
     try:
         yield

@@ -70,6 +70,15 @@ def test_the_loss_does_not_depend_on_the_prompts_labels(causal):
     assert answer_loss(causal.model, {**batch, "labels": hidden}).item() == before
 
 
+def test_padding_to_a_multiple_adds_columns_and_leaves_the_loss(causal):
+    examples = encode(causal, ["a dog", "the cat sat on the mat"], ["barks", "and slept"])
+    plain, rounded = collate(examples, 2), collate(examples, 2, multiple=32)
+    assert plain["input_ids"].shape[1] % 32 and rounded["input_ids"].shape == (2, 32)
+    assert (rounded["attention_mask"].sum(1) == plain["attention_mask"].sum(1)).all()
+    losses = [answer_loss(causal.model, batch).item() for batch in (plain, rounded)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 @BOTH
 def test_padding_changes_no_loss_and_is_never_a_label(family, request):
     llm = request.getfixturevalue(family)

@@ -22,10 +22,9 @@ import torch
 from torch.nn import functional as F
 
 from .models import LLM
-from .settings import CourseError, bfloat16_pays
+from .settings import SHAPE_STEP, CourseError, bfloat16_pays
 
 IGNORED = -100  # torch's cross_entropy skips this label
-SHAPE_STEP = 32  # rows are padded to a multiple of it: see collate
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,7 @@ def collate(
 ) -> dict[str, torch.Tensor]:
     """``input_ids, attention_mask`` [rows, longest] and ``labels``, padded on the right.
 
-    ``multiple`` rounds the longest row up. bfloat16 kernels are compiled for each new shape: of few
-    shapes few are, which takes a quarter off a training step and keeps memory from growing.
+    ``multiple`` rounds the longest row up: see :data:`course_utils.settings.SHAPE_STEP`.
 
     The mask comes from lengths, not from ``ids != pad``: the pad token may be the end token, which
     the model must learn. Padded labels are −100.
@@ -335,7 +333,6 @@ def train(
             optimizer.step()
             used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
-            memory_in_use(device, release=True)  # else fragments pile up: 0.6 GB in ten steps
             seconds = before + time.monotonic() - start
             tokens = sum(len(e.ids) for e in rows)
             log.append(Step(number, loss, rate, norm.item(), tokens, seconds, used))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .settings import SHAPE_STEP
+
 ROWS_AT_ONCE = 4  # prompts of similar length are read together: the padding of few rows is small
 
 
@@ -30,11 +32,13 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
     if 1 < shared <= stop:
         model(input_ids=unique[:1, :shared], past_key_values=beginning, logits_to_keep=1)
     done = beginning.get_seq_length()
+    multiple = SHAPE_STEP if torch.is_autocast_enabled(ids.device.type) else 1
 
     whole = DynamicCache()
     lengths = mask.sum(1)
     for rows in lengths.argsort().split(ROWS_AT_ONCE):
-        start = done + ids.shape[1] - lengths[rows].max().item()  # before it: padding in all of these
+        new = lengths[rows].max().item() - done - 1  # columns that are not padding in all of these
+        start = max(done, stop - -(-new // multiple) * multiple)
         part = DynamicCache()
         for number, layer in enumerate(beginning.layers):
             copies = (len(rows), -1, -1, -1)
@@ -45,13 +49,15 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
                 input_ids=unique[rows, start:stop], attention_mask=seen,
                 position_ids=positions[rows, start:stop], past_key_values=part, logits_to_keep=1,
             )  # fmt: skip
+        for layer in part.layers:  # autocast leaves some in bfloat16
+            layer.keys, layer.values = layer.keys.to(model.dtype), layer.values.to(model.dtype)
         if not whole.layers:
             whole.layers = [with_room(x, len(ids), stop, new_tokens + 1) for x in part.layers]
         to, come_from = (inverse[:, None] == rows).nonzero(as_tuple=True)
         for target, layer in zip(whole.layers, part.layers):
-            for new, old in ((target.keys, layer.keys), (target.values, layer.values)):
-                new[to, :, :done] = old[come_from, :, :done]
-                new[to, :, start:] = old[come_from, :, done:]
+            for own, old in ((target.keys, layer.keys), (target.values, layer.values)):
+                own[to, :, :done] = old[come_from, :, :done]
+                own[to, :, start:] = old[come_from, :, done:]
     return whole
 
 

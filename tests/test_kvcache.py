@@ -48,6 +48,31 @@ def test_nothing_is_read_twice_and_little_padding(llama, monkeypatch):
     assert read == [(1, 3), (2, 2), (2, 5)]
 
 
+@torch.inference_mode()
+def test_under_autocast_prompts_are_read_in_few_shapes_into_a_cache_of_the_models_precision(
+    llama, monkeypatch
+):
+    monkeypatch.setattr(kvcache, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(kvcache, "SHAPE_STEP", 4)
+    ids, mask = laid_out(SHARED, RESTS)
+    plain = kvcache.read_prompts(llama, ids, mask, len(SHARED), new_tokens=1)
+    read = []
+    count = llama.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cache = kvcache.read_prompts(llama, ids, mask, len(SHARED), new_tokens=1)
+    count.remove()
+    assert read == [3, 4, 5]  # the shared part; 2 columns rounded up to 4; 5 of no more than 5
+    real = mask[:, :-1].bool()
+    for got, expected in zip(cache.layers, plain.layers):
+        for name in ("keys", "values"):
+            got_part = getattr(got, name)
+            assert got_part.dtype == torch.float32
+            a, b = (x.transpose(1, 2)[real] for x in (got_part, getattr(expected, name)))
+            assert torch.allclose(a, b, rtol=0.02, atol=0.2) and not torch.equal(a, b)
+
+
 def test_a_cache_with_room_appends_in_place_and_then_grows():
     keys, new = torch.randn(2, 1, 3, 4), torch.randn(2, 1, 1, 4)
     plain = DynamicLayer()

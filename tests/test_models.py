@@ -85,6 +85,16 @@ def test_an_end_token_counts_once_and_padding_never(causal):
     ]
 
 
+def test_under_autocast_only_prompts_are_read_in_lower_precision(causal):
+    seen = set()
+    layer = causal.model.model.layers[0].self_attn.q_proj
+    hook = layer.register_forward_hook(lambda m, args, out: seen.add((out.shape[1] > 1, out.dtype)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        causal.answer(["one two three", "one two four five six"], max_new_tokens=3)
+    hook.remove()
+    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+
+
 def test_same_seed_same_answers_and_the_global_generator_is_left_alone(causal):
     torch.manual_seed(7)
     before = torch.get_rng_state()

@@ -91,7 +91,7 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 FEWER = {
     "lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")],
     "lab2_full_vs_peft.ipynb": [
-        ("to_list()[:128], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
+        ("to_list()[:160], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
         ('"runs"', '"runs of a test"'),
     ],
     "lab3_rlhf_detox.ipynb": [

@@ -333,6 +333,8 @@ def train(
             optimizer.step()
             used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
+            if number % 10 == 9:  # at each step it would take a fifth of the time
+                memory_in_use(device, release=True)
             seconds = before + time.monotonic() - start
             tokens = sum(len(e.ids) for e in rows)
             log.append(Step(number, loss, rate, norm.item(), tokens, seconds, used))

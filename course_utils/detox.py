@@ -23,6 +23,8 @@ CONFIG = rl.PPO(
     beta=0.05, minibatch=8, group=4, temperature=0.7, max_new_tokens=40, no_end_penalty=0.3
 )  # fmt: skip
 GRID = [(0.05, seed) for seed in range(5)] + [(0.0, 0), (0.2, 0)]  # (beta, seed)
+BEFORE = 9  # answers to a dialogue before training: all runs are compared with them, so they are many
+KEPT = ("dialogue", "word_list", "profanity", "rouge1", "length", "facts", "ended")
 
 
 def blunt_model() -> LLM:
@@ -86,16 +88,12 @@ def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
     return torch.where(rollout.mask, new - reference, 0.0).sum(1).tolist()
 
 
-def run(beta: float, seed: int, score, before: dict | None = None, folder=None) -> dict:
-    """Train one policy; its log, and the test dialogues' answers before and after, judged.
-
-    ``before`` is an earlier run's, if there is one: it does not depend on ``beta`` or ``seed``.
-    """
+def run(beta: float, seed: int, score, folder=None) -> dict:
+    """Train one policy; its log, and its answers to the test dialogues, judged."""
     from dataclasses import replace
 
     rows = data.load_dialogues(embedded(), tone="heated")
     llm = blunt_model()
-    before = before or measure(llm, rows["test"].to_list())
     policy = make_policy(llm, seed)
     asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows["train"]]
     start = time.monotonic()
@@ -106,32 +104,43 @@ def run(beta: float, seed: int, score, before: dict | None = None, folder=None) 
     )  # fmt: skip
     seconds = time.monotonic() - start
     after = measure(policy.llm, rows["test"].to_list())
-    keep = ("dialogue", "word_list", "profanity", "rouge1", "length", "facts", "ended")
     return {
         "beta": beta, "seed": seed, "iterations": len(log),
         "log": [
             {**{k: round(v, 4) for k, v in it.stats.items()}, "toxic": float(np.mean(rewards.word_list(it.texts)))}
             for it in log
         ],
-        "before": {k: before[k] for k in keep}, "after": {k: after[k] for k in keep},
+        "after": {k: after[k] for k in KEPT},
         "kl_after": round(float(np.mean(sampled_kl(policy, rows["validation"].to_list()))), 3),
         "seconds": round(seconds), "generated_tokens": sum(it.stats["tokens"] for it in log),
     }  # fmt: skip
 
 
 def main(path: Path = LOG) -> None:
-    """Run what the log does not hold yet: an interrupted study goes on."""
-    done = load(path) if path.is_file() else []
-    score = make_score(data.load_dialogues(embedded(), tone="heated")["train"])
+    """Make what the log does not hold yet: an interrupted study goes on."""
+    rows = data.load_dialogues(embedded(), tone="heated")
+    content = {"command": "python -m course_utils detox", "before": None, "runs": []}
+    if path.is_file():
+        content = json.loads(path.read_text())
+    if not content["before"]:
+        found = measure(blunt_model(), rows["test"].to_list(), seed=11, answers=BEFORE)
+        content["before"] = {k: found[k] for k in KEPT}
+        write(content, path)
+    score = make_score(rows["train"])
     for beta, seed in GRID:
-        if (beta, seed) in [(r["beta"], r["seed"]) for r in done]:
-            continue
-        done.append(run(beta, seed, score, done[0]["before"] if done else None))
-        content = {"command": "python -m course_utils detox", "runs": done}
-        path.with_suffix(".tmp").write_text(json.dumps(content) + "\n")
-        path.with_suffix(".tmp").replace(path)
+        if (beta, seed) not in [(r["beta"], r["seed"]) for r in content["runs"]]:
+            content["runs"].append(run(beta, seed, score))
+            write(content, path)
+
+
+def write(content, path: Path) -> None:
+    """The file is replaced only by a whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".tmp").write_text(json.dumps(content, ensure_ascii=False) + "\n")
+    path.with_suffix(".tmp").replace(path)
 
 
 def load(path: Path = LOG) -> list[dict]:
-    """The runs of the committed log."""
-    return json.loads(path.read_text())["runs"]
+    """The runs of the committed log, each with the answers ``before`` that all of them share."""
+    content = json.loads(path.read_text())
+    return [{**run, "before": content["before"]} for run in content["runs"]]

@@ -186,26 +186,19 @@ def entry(method: str, rate: float, log: list[dict], seconds: float, verdict: di
 # ---------------------------------------------------------------- make and load
 
 
-def write(content, path: Path) -> None:
-    """The file is replaced only by a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".tmp").write_text(json.dumps(content, ensure_ascii=False) + "\n")
-    path.with_suffix(".tmp").replace(path)
-
-
 def make(folder: Path = HERE) -> None:
     """Make what the logs do not hold yet: an interrupted command goes on."""
     content = load(folder) if (folder / "pool.json").is_file() else EMPTY
     llm = detox.blunt_model()
     while len(content["texts"]) < DIALOGUES:
         content = add_to_pool(llm, content)
-        write(content, folder / "pool.json")
+        detox.write(content, folder / "pool.json")
         print(f"pool: {len(content['texts'])} of {DIALOGUES} dialogues", flush=True)
     runs = load_runs(folder) if (folder / "beyond.json").is_file() else []
     for method, rate in RUNS:
         if (method, rate) not in [(r["method"], r["rate"]) for r in runs]:
             runs.append(run(method, rate))
-            write({"command": COMMAND, "runs": runs}, folder / "beyond.json")
+            detox.write({"command": COMMAND, "runs": runs}, folder / "beyond.json")
             print(f"{method} at {rate:g}: {runs[-1]['seconds']} s", flush=True)
 
 

@@ -33,6 +33,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import DTensor
@@ -40,7 +41,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from . import memory
-from .settings import CourseError
+from .settings import CourseError, current
 
 STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
 TEXT = Path(__file__).parent / "data" / "texts" / "domain.jsonl"
@@ -92,7 +93,6 @@ def make_model(name: str, seed: int):
     from dataclasses import replace
 
     from .models import load_llm
-    from .settings import current
 
     llm = load_llm(replace(current(), device="cpu", dtype="float32"))
     if llm.family != "decoder-only":
@@ -134,10 +134,12 @@ def distribute(model: nn.Module, strategy: str, learning_rate: float):
     if strategy == "zero1":  # the same, and each rank keeps the moments of its own part of the weights
         model = DistributedDataParallel(model, gradient_as_bucket_view=True)
         return model, ZeroRedundancyOptimizer(model.parameters(), torch.optim.AdamW, **adam)
+    place = next(model.parameters()).device.type
+    mesh = init_device_mesh(place, (dist.get_world_size(),))  # all processes in one row
     again = strategy == "zero3"  # give a layer's weights back after its forward pass?
     for layer in find_layers(model):
-        fully_shard(layer, reshard_after_forward=again)
-    fully_shard(model, reshard_after_forward=again)
+        fully_shard(layer, mesh=mesh, reshard_after_forward=again)
+    fully_shard(model, mesh=mesh, reshard_after_forward=again)
     return model, torch.optim.AdamW(model.parameters(), **adam)
 
 
@@ -279,7 +281,7 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
     parameters = sum(p.numel() for p in model.parameters())
     data = make_rows(read_text(options.text), encode, options.steps * options.rows, options.length)
     data = data.view(options.steps, options.rows, -1)[:, rank::world]  # this rank's rows
-    device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu")
+    device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if dist.get_backend() == "nccl" else "cpu")
     layers = list(find_layers(model))
     peak = [0]  # largest bytes of weights seen inside a step
 
@@ -397,7 +399,8 @@ def main(arguments: list[str] | None = None) -> int:
     if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost"):  # one machine: no name need be looked up
         loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
         os.environ.setdefault("GLOO_SOCKET_IFNAME", (loopback or [""])[0])
-    gpu = torch.cuda.is_available()
+    processes = int(os.environ["LOCAL_WORLD_SIZE"])  # on this machine: one GPU for each, or none
+    gpu = current().device.startswith("cuda") and torch.cuda.device_count() >= processes
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=options.timeout))

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from .models import LLM
-from .settings import SHAPE_STEP, CourseError, bfloat16_pays
+from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 IGNORED = -100  # torch's cross_entropy skips this label
 
@@ -249,14 +249,18 @@ def evaluating(model):
 # ---------------------------------------------------------------- train
 
 
-def mixed_precision(device: str = "cpu"):
+def mixed_precision(device: str | None = None):
     """A context for the forward pass: bfloat16 arithmetic where the processor gains by it, else fp32.
 
-    Weights, gradients and optimiser stay in fp32: a bfloat16 weight has 8 significant bits, and an
-    update of 1e-5 of its size would be rounded away.
+    ``device`` is where the model is (default: the device of the settings). Weights, gradients and
+    optimiser stay in fp32: a bfloat16 weight has 8 significant bits, and an update of 1e-5 of its
+    size would be rounded away.
     """
-    kind = torch.device(device).type
-    fast = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and bfloat16_pays()
+    kind = torch.device(device or current().device).type
+    if kind == "cuda":  # older GPUs only imitate it
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = kind == "cpu" and bfloat16_pays()
     return torch.autocast(kind, dtype=torch.bfloat16) if fast else nullcontext()
 
 
@@ -276,6 +280,9 @@ def train(
     on_step: Callable[[Step, int], None] | None = None,
 ) -> list[Step]:
     """Update the model's trainable weights in place and return the log; the model ends in eval mode.
+
+    Weights are trained in fp32: a model with trainable weights in half precision is cast first. A
+    frozen base may stay in half precision beside an adapter, whose weights peft keeps in fp32.
 
     Parameters
     ----------
@@ -298,6 +305,8 @@ def train(
         for epoch in range(recipe.epochs)
         for batch in make_batches(examples, recipe.batch_size, recipe.seed * 1000 + epoch)
     ]
+    if any(p.requires_grad and p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters()):
+        model.float()  # in place: the parameters stay the same objects
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not weights:
         raise CourseError("No weight of the model is trainable; load its adapter with is_trainable=True.")

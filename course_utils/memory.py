@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -272,12 +272,14 @@ def main(arguments: list[str] | None = None) -> int:
     from .models import load_llm
     from .settings import embedded
 
+    on_cpu = replace(embedded(), device="cpu")  # where a process's memory can be read
+
     # Once for nothing: what libraries and the tokenizer take is not the training step's memory.
-    model = load_llm(embedded()).model
+    model = load_llm(on_cpu).model
     model(torch.zeros(1, 2, dtype=torch.long))
     del model
     before = memory_in_use(release=True)
-    model = load_llm(embedded()).model
+    model = load_llm(on_cpu).model
     torch.manual_seed(0)
     ids = torch.randint(model.config.vocab_size, (options.rows, options.length))
     found = measure_step(model, ids)

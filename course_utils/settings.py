@@ -6,7 +6,7 @@ The defaults need nothing but the installed wheels. Six environment variables ch
 COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder
 COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
-COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``
+COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``: of the weights, on a GPU as well
 COURSE_CACHE     folder for converted models, training runs and learners' progress
 COURSE_RESULTS   folder for each notebook's headline numbers as JSON (none: not written)
 ===============  ==================================================================
@@ -69,8 +69,9 @@ def current() -> Settings:
     Returns
     -------
     Settings with ``device`` and ``dtype`` resolved: the first GPU where there is one, else the
-    CPU; float32 on a CPU (greedy answers then agree between machines) and bfloat16 on a GPU that
-    computes in it.
+    CPU; float32 on both. Greedy answers then agree between machines, and a small update of a weight
+    is not rounded away; training still computes in bfloat16 (:func:`finetune.mixed_precision`).
+    bfloat16 weights are for models too large for the GPU.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def current() -> Settings:
     env = {k: v.strip() for k, v in os.environ.items() if k.startswith("COURSE_") and v.strip()}
     device = env.get("COURSE_DEVICE") or _default_device()
     _check_device(device)
-    dtype = env.get("COURSE_DTYPE") or _default_dtype(device)
+    dtype = env.get("COURSE_DTYPE") or "float32"
     if dtype not in DTYPES:
         raise CourseError(f"COURSE_DTYPE={dtype} is unknown; choose one of {', '.join(DTYPES)}.")
     return Settings(
@@ -94,8 +95,8 @@ def current() -> Settings:
 
 
 def embedded() -> Settings:
-    """The current settings with the course's own model and data, whatever the environment names."""
-    return replace(current(), model=EMBEDDED, data=EMBEDDED)
+    """The course's own model, in float32, and data, whatever the environment names."""
+    return replace(current(), model=EMBEDDED, data=EMBEDDED, dtype="float32")
 
 
 def save_results(name: str, numbers: dict) -> Path | None:
@@ -157,14 +158,6 @@ def _check_device(device: str) -> None:
     }
     if not usable.get(kind, False):
         raise CourseError(f"COURSE_DEVICE={device} is not available here; unset it or use cpu.")
-
-
-def _default_dtype(device: str) -> str:
-    import torch
-
-    if device.startswith("cuda") and torch.cuda.is_bf16_supported():
-        return "bfloat16"
-    return "float32"
 
 
 @lru_cache

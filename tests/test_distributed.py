@@ -117,6 +117,27 @@ def alone(monkeypatch, tmp_path):
     dist.destroy_process_group()
 
 
+def test_one_gpu_for_two_processes_is_not_shared(monkeypatch):
+    """gloo's processes stay on the CPU even where a GPU is seen; NCCL refuses two on one."""
+    import torch.distributed as dist
+
+    asked = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: asked.append(backend))
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    for name in ("barrier", "destroy_process_group"):
+        monkeypatch.setattr(dist, name, lambda: None)
+    monkeypatch.setattr(distributed, "train", lambda *_: {})
+    monkeypatch.setattr("torch.cuda.set_device", asked.append)
+    environment = {"RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
+    for processes in ("2", "1"):
+        for name, value in {**environment, "LOCAL_WORLD_SIZE": processes}.items():
+            monkeypatch.setenv(name, value)
+        assert distributed.main(["--strategy", "ddp"]) == 0
+    assert asked == ["gloo", 1, "nccl"]
+
+
 @pytest.mark.parametrize("strategy", distributed.STRATEGIES)
 def test_a_resumed_run_equals_an_uninterrupted_one(strategy, alone, tmp_path):
     def run(steps, *more):

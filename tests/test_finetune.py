@@ -177,6 +177,26 @@ def test_an_adapter_saved_and_reloaded_gives_the_same_answers(family, request, t
         finetune.train(again, encode(llm, PROMPTS, ANSWERS), RECIPE)
 
 
+@BOTH
+def test_half_precision_weights_are_trained_as_fp32(family, request):
+    """Updates of a bfloat16 weight smaller than 1/256 of it would be rounded away."""
+    llm = request.getfixturevalue(family)
+    llm.model.bfloat16()
+    examples = encode(llm, PROMPTS, ANSWERS)
+    single = LLM(copy.deepcopy(llm.model).float(), llm.tokenizer, llm.name)
+    wanted = [step.loss for step in finetune.train(single, examples, RECIPE)]
+    assert [step.loss for step in finetune.train(llm, examples, RECIPE)] == wanted
+    assert digest(llm.model.parameters()) == digest(single.model.parameters())
+
+
+def test_an_adapter_is_trained_beside_a_half_precision_base(causal):
+    causal.model.bfloat16()
+    tuned = with_lora(causal)
+    finetune.train(tuned, encode(tuned, PROMPTS, ANSWERS), RECIPE)
+    kept = {p.requires_grad: p.dtype for p in tuned.model.parameters()}
+    assert kept == {False: torch.bfloat16, True: torch.float32}
+
+
 @pytest.mark.parametrize("stop_after", [2, 5])
 def test_an_interrupted_run_goes_on_to_the_same_loss_curve(causal, tmp_path, stop_after):
     start = copy.deepcopy(causal.model.state_dict())

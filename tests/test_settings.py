@@ -24,6 +24,20 @@ def test_defaults_need_no_variables(clean):
     assert "SmolLM2" in str(found) and str(found).count("default") >= 2
 
 
+def test_weights_are_float32_on_a_gpu_too(clean):
+    """bfloat16 weights once cost full fine-tuning half its gain on a GPU: small updates were lost."""
+    clean.setattr("torch.cuda.is_available", lambda: True)
+    found = settings.current()
+    assert (found.device, found.dtype) == ("cuda", "float32")
+
+
+def test_the_embedded_model_is_float32_whatever_the_environment_names(clean):
+    clean.setenv("COURSE_MODEL", "google/flan-t5-base")
+    clean.setenv("COURSE_DTYPE", "bfloat16")
+    found = settings.embedded()
+    assert (found.model, found.data, found.dtype) == ("embedded", "embedded", "float32")
+
+
 def test_variables_win_and_the_summary_names_them(clean):
     clean.setenv("COURSE_MODEL", "google/flan-t5-base")
     clean.setenv("COURSE_DTYPE", "bfloat16")

@@ -66,7 +66,8 @@ def interval(
     means = (counts @ sums) / (counts @ sizes)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(values.mean()), float(low), float(high), n)
+    mean = values.mean()  # of equal values it can differ from the others' by rounding
+    return Interval(float(mean), float(min(low, mean)), float(max(high, mean)), n)
 
 
 def paired(a: Sequence[float], b: Sequence[float], **options) -> Interval:

@@ -18,7 +18,7 @@ class Embedder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> torch.Tensor:
-        """Unit vectors [texts, width], in the texts' order; long texts are cut at the model's limit.
+        """Unit vectors [texts, width] on the CPU, in the texts' order; long texts are cut at the model's limit.
 
         Raises
         ------
@@ -35,7 +35,7 @@ class Embedder:
                 batch, padding=True, truncation=True, max_length=256, return_tensors="pt"
             ).to(self.model.device)
             states = self.model(**tokens).last_hidden_state
-            vectors.append(mean_pool(states, tokens["attention_mask"]))
+            vectors.append(mean_pool(states, tokens["attention_mask"]).cpu())
         inverse = torch.tensor(order).argsort()
         return torch.nn.functional.normalize(torch.cat(vectors)[inverse], dim=-1)
 

@@ -159,7 +159,7 @@ EXERCISES = [
         "the loss hardly moves. What do you try first?",
         {
             "a": (
-                "a learning rate several times higher, compared on validation",
+                "a learning rate many times higher, compared on validation",
                 "A rate belongs to a method. LoRA's two thin matrices usually want ten times the rate or more; measure, do not copy.",
             ),
             "b": (

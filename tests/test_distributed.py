@@ -122,6 +122,7 @@ def test_one_gpu_for_two_processes_is_not_shared(monkeypatch):
     import torch.distributed as dist
 
     asked = []
+    monkeypatch.delenv("COURSE_DEVICE", raising=False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: asked.append(backend))

@@ -117,12 +117,10 @@ def fewer(path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])  # as a model too large for float32 is loaded
 @pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
-def test_a_lab_runs_with_a_local_sequence_to_sequence_model(path, tmp_path, monkeypatch):
-    """A tiny random T5 without a chat template or a context limit: nothing may depend on either.
-
-    Its weights are bfloat16, as a model too large for float32 would be loaded: it has to run as well.
-    """
+def test_a_lab_runs_with_a_local_sequence_to_sequence_model(path, dtype, tmp_path, monkeypatch):
+    """A tiny random T5 without a chat template or a context limit: nothing may depend on either."""
     import torch
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
@@ -138,7 +136,7 @@ def test_a_lab_runs_with_a_local_sequence_to_sequence_model(path, tmp_path, monk
     )  # fmt: skip
     T5ForConditionalGeneration(config).save_pretrained(tmp_path)
     monkeypatch.setenv("COURSE_MODEL", str(tmp_path))
-    monkeypatch.setenv("COURSE_DTYPE", "bfloat16")
+    monkeypatch.setenv("COURSE_DTYPE", dtype)
     executed, _ = notebooks.execute(path, fewer(path))  # raises if a cell fails
     assert any(
         "encoder-decoder" in line

@@ -25,7 +25,7 @@ def test_defaults_need_no_variables(clean):
 
 
 def test_weights_are_float32_on_a_gpu_too(clean):
-    """bfloat16 weights once cost full fine-tuning half its gain on a GPU: small updates were lost."""
+    """bfloat16 weights once cost full fine-tuning a third of its gain on a GPU: small updates were lost."""
     clean.setattr("torch.cuda.is_available", lambda: True)
     found = settings.current()
     assert (found.device, found.dtype) == ("cuda", "float32")

@@ -374,7 +374,7 @@ EXERCISES = [
         "Three things share the window: examples, question, answer.",
         "Subtract the fixed parts first, then take examples while they fit.",
     )),
-    Exercise("lab1.5", "spot the bug: ten rows, four dialogues", compare, _test_compare, (
+    Exercise("lab1.5", "spot the bug: twelve rows, four dialogues", compare, _test_compare, (
         "Rows of the same dialogue share its difficulty: they are not independent.",
         "paired(…, groups=…) resamples whole groups.",
     )),

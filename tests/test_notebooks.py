@@ -89,13 +89,22 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 # The same code on fewer dialogues: what is tested is that the second pass finds nothing changed.
 # Their training runs have names of their own: the real ones' checkpoints are kept.
 FEWER = {
-    "lab1_prompting_and_decoding.ipynb": [("N = 40", "N = 4"), ("test[:10]", "test[:2]")],
+    "lab1_prompting_and_decoding.ipynb": [
+        ("N = 40", "N = 4"),
+        ("test[:10]", "test[:2]"),
+        ("[0.3, 0.7, 1.0, 1.5]", "[0.3, 1.5]"),
+        ("max_new_tokens=32", "max_new_tokens=8"),
+        ("max_new_tokens=24", "max_new_tokens=6"),
+    ],
     "lab2_full_vs_peft.ipynb": [
         ("to_list()[:160], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
+        ("data.load_unrelated()", "data.load_unrelated().select(range(8))"),
+        ("load_prose(200_000)[:24]", "load_prose(200_000)[:2]"),
         ('"runs"', '"runs of a test"'),
     ],
     "lab3_rlhf_detox.ipynb": [
         ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
+        ("ANSWERS, TEMPERATURE, LIMIT = 3, 0.7, 40", "ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 20"),
         ("<= 150]", "<= 150][:16]"),
         ("ITERATIONS, PROMPTS_AT_ONCE = 10, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
         ("no_end_penalty=0.3", "no_end_penalty=0.0"),

@@ -55,7 +55,8 @@ def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None)
         (temporary / "README.md").unlink(missing_ok=True)
         config = json.loads((temporary / CONFIG).read_text())
         config["base_model_name_or_path"] = llm.name  # not a folder of this machine
-        config["target_modules"] = sorted(config["target_modules"])
+        if not isinstance(config["target_modules"], str):  # a string is a pattern
+            config["target_modules"] = sorted(config["target_modules"])
         (temporary / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
         if dtype:
             tensors = {k: v.to(dtype) for k, v in load_file(temporary / WEIGHTS).items()}
@@ -101,12 +102,19 @@ def load_adapter(llm: LLM, folder: Path | str, trainable: bool = False) -> LLM:
         raise other
     try:
         model = PeftModel.from_pretrained(llm.model, folder, is_trainable=trainable)
-    except (RuntimeError, ValueError) as error:  # shapes or layer names do not fit
-        raise other from error
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        if base != llm.name:
+            raise other from error
+        raise CourseError(
+            f"The adapter in {folder} names {base}, but its layers or shapes are not this model's; make "
+            "or copy it again."
+        ) from error
     return LLM(model.train(trainable), llm.tokenizer, llm.name)
 
 
-def load_shipped(name: str, llm: LLM | None = None, trainable: bool = False) -> LLM:
+def load_shipped(name: str, llm: LLM | None = None) -> LLM:
     """One of the course's own adapters, its checksum compared, on ``llm`` (default: the embedded
     model, freshly loaded).
 
@@ -117,13 +125,16 @@ def load_shipped(name: str, llm: LLM | None = None, trainable: bool = False) -> 
     """
     if name not in SHIPPED:
         raise CourseError(f"There is no adapter {name!r}; the course ships {' and '.join(SHIPPED)}.")
-    known = training_log(name)["sha256"]
-    if not (HERE / name / WEIGHTS).is_file() or sha256(HERE / name / WEIGHTS) != known:
+    try:
+        whole = sha256(HERE / name / WEIGHTS) == training_log(name)["sha256"]
+    except (OSError, ValueError, KeyError):  # a file is missing or half-written
+        whole = False
+    if not whole:
         raise CourseError(
             f"The adapter {name!r} is damaged; restore it (git checkout course_utils/trained) or make "
             "it again: python -m course_utils adapters"
         )
-    return load_adapter(llm or load_llm(embedded()), HERE / name, trainable)
+    return load_adapter(llm or load_llm(embedded()), HERE / name)
 
 
 def load_or_train(name: str, llm: LLM, rows, folder: Path | str) -> LLM:
@@ -178,5 +189,6 @@ def make(name: str, folder: Path = HERE) -> Path:
         "losses": [round(step.loss, 4) for step in log],
         "sha256": sha256(target / WEIGHTS),
     }
-    (target / "log.json").write_text(json.dumps(content, indent=1) + "\n")
+    (target / "log.json.tmp").write_text(json.dumps(content, indent=1) + "\n")
+    (target / "log.json.tmp").replace(target / "log.json")
     return target

@@ -88,7 +88,7 @@ def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
     return torch.where(rollout.mask, new - reference, 0.0).sum(1).tolist()
 
 
-def run(beta: float, seed: int, score, folder=None) -> dict:
+def run(beta: float, seed: int, score) -> dict:
     """Train one policy; its log, and its answers to the test dialogues, judged."""
     from dataclasses import replace
 
@@ -99,7 +99,6 @@ def run(beta: float, seed: int, score, folder=None) -> dict:
     start = time.monotonic()
     log = rl.train(
         policy, asked, score, replace(CONFIG, beta=beta), ITERATIONS, PROMPTS_AT_ONCE, seed=seed,
-        folder=folder,
         on_step=lambda it, n: print(f"β {beta} seed {seed}: {it.number + 1} of {n}, {it.stats}", flush=True),
     )  # fmt: skip
     seconds = time.monotonic() - start

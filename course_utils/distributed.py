@@ -14,6 +14,7 @@ et al. 2023 (FSDP, arXiv:2304.11277).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -40,7 +41,6 @@ from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from . import memory
 from .settings import CourseError, current
 
 STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
@@ -279,7 +279,8 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
         raise CourseError(f"{options.rows} rows a step cannot be shared equally by {world} processes.")
     model, encode = make_model(options.model, options.seed)
     parameters = sum(p.numel() for p in model.parameters())
-    data = make_rows(read_text(options.text), encode, options.steps * options.rows, options.length)
+    text = read_text(options.text)
+    data = make_rows(text, encode, options.steps * options.rows, options.length)
     data = data.view(options.steps, options.rows, -1)[:, rank::world]  # this rank's rows
     device = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if dist.get_backend() == "nccl" else "cpu")
     layers = list(find_layers(model))
@@ -297,6 +298,7 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
     if options.checkpoint:
         keys = ("model", "seed", "rows", "length", "learning_rate")
         run = {key: getattr(options, key) for key in keys}
+        run["text"] = hashlib.sha256(text.encode()).hexdigest()
         checkpoint = Checkpoint(Path(options.checkpoint), strategy, run, names, optimizer)
         losses = checkpoint.load()
     resumed, seconds, report, moved = len(losses), [], {}, {}
@@ -325,11 +327,9 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
     }
     ranks = [None] * world
     dist.all_gather_object(ranks, report)
-    stage = STRATEGIES.index(strategy)
     return {
         "strategy": strategy, "ranks": world, "parameters": parameters, "resumed_at": resumed,
         "losses": losses, "per_rank": ranks, "collectives": moved,
-        "traffic": memory.traffic_bytes(parameters, world, stage),
         "seconds_a_step": statistics.median(seconds) if seconds else None,
     }  # fmt: skip
 

@@ -11,6 +11,7 @@ import gc
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
@@ -50,7 +51,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    tokens_at_once: int = 600  # of a batch, padding too: fewer take less memory for the same gradient
+    tokens_at_once: int = 600  # of a batch, padding too: fewer take less memory, same gradient
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -339,6 +340,8 @@ def train(
                 loss, used = _accumulate(model, rows, recipe, pad, device)
             norm = torch.nn.utils.clip_grad_norm_(weights.values(), recipe.max_grad_norm)
             _stop_if_diverged(loss, norm.item(), log, checkpoint, recipe)
+            if number and number % recipe.save_every == 0:  # weights whose loss is known to be good
+                checkpoint.keep(log)
             optimizer.step()
             used = max(used, memory_in_use(device)) - at_rest
             optimizer.zero_grad(set_to_none=True)
@@ -349,10 +352,8 @@ def train(
             log.append(Step(number, loss, rate, norm.item(), tokens, seconds, used))
             if on_step:
                 on_step(log[-1], len(plan))
-            if (number + 1) % recipe.save_every == 0 and number + 1 < len(plan):
-                checkpoint.keep(log)
     except RuntimeError as error:
-        if "memory" in str(error) and not isinstance(error, CourseError):
+        if re.search("out of memory|not enough memory|allocate memory", str(error)):
             raise CourseError(
                 f"Training ran out of memory; lower tokens_at_once (now {recipe.tokens_at_once}) or "
                 "max_length, or close other notebooks."
@@ -483,6 +484,8 @@ class Checkpoint:
         tensors = {f"weight.{name}": p.detach().contiguous() for name, p in self.weights.items()}
         if log and not finished:
             for name, p in self.weights.items():
+                if p not in self.optimizer.state:  # kept beside the trained ones
+                    continue
                 tensors[f"mean.{name}"] = self.optimizer.state[p]["exp_avg"].contiguous()
                 tensors[f"square.{name}"] = self.optimizer.state[p]["exp_avg_sq"].contiguous()
         file = f"step{len(log)}.safetensors"

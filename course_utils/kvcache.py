@@ -24,12 +24,14 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
     from transformers import DynamicCache
 
     stop = ids.shape[1] - 1
-    unique, inverse = torch.unique(ids, dim=0, return_inverse=True)
+    # By mask too: a prompt may hold the pad token, which then looks like another one's padding.
+    unique, inverse = torch.unique(torch.cat([ids, mask], 1), dim=0, return_inverse=True)
+    unique = unique[:, : ids.shape[1]]
     first = torch.stack([(inverse == u).nonzero()[0, 0] for u in range(len(unique))])
     mask = mask[first]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     beginning = DynamicCache()
-    if 1 < shared <= stop:
+    if 0 < shared <= stop:
         model(input_ids=unique[:1, :shared], past_key_values=beginning, logits_to_keep=1)
     done = beginning.get_seq_length()
     multiple = SHAPE_STEP if torch.is_autocast_enabled(ids.device.type) else 1

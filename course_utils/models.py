@@ -11,6 +11,7 @@ import errno
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -252,7 +253,7 @@ def load_llm(settings: Settings | None = None) -> LLM:
     name = SMOLLM2.name if settings.model == EMBEDDED else str(settings.model)
     with quiet():
         config = _read_config(place, name)
-        _check_memory(place, name)
+        _check_memory(place, name, getattr(torch, settings.dtype))
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         dtype = getattr(torch, settings.dtype)
         try:
@@ -284,6 +285,11 @@ def _read_config(place: str, name: str):
     try:
         config = AutoConfig.from_pretrained(place)
     except (OSError, ValueError) as error:
+        if Path(place).is_dir():
+            raise CourseError(
+                f"transformers cannot read the config.json of COURSE_MODEL={name}; is its model_type a "
+                "language model's?"
+            ) from error
         raise CourseError(
             f"COURSE_MODEL={name} is neither a folder nor reachable on the hub; "
             "unset it to use the embedded model."
@@ -298,12 +304,20 @@ def _read_config(place: str, name: str):
     return config
 
 
-def _check_memory(place: str, name: str) -> None:
+def _check_memory(place: str, name: str, dtype: torch.dtype) -> None:
     import psutil
+    from safetensors import SafetensorError, safe_open
 
     if not Path(place).is_dir():
         return
-    weights = sum(path.stat().st_size for path in Path(place).glob("*.safetensors"))
+    count = 0
+    for path in Path(place).glob("*.safetensors"):
+        try:
+            with safe_open(path, "pt") as file:  # its header says how many, and not how they are loaded
+                count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
+        except SafetensorError:  # loading says what is wrong with it
+            return
+    weights = count * dtype.itemsize
     free = psutil.virtual_memory().available
     if free < 1.5 * weights:
         raise CourseError(
@@ -332,7 +346,7 @@ class Answer:
     text: str
     tokens: int  # generated tokens, the end-of-sequence token included
     ended: bool  # did the model stop by itself?
-    log_prob: float  # sum of log p(token | before), nats, at temperature 1
+    log_prob: float  # sum of log p(token | before), nats, at temperature 1; NaN for beams or a penalty
     ids: tuple[int, ...] = ()  # the generated tokens
 
 
@@ -475,16 +489,16 @@ class LLM:
             extra["past_key_values"] = kvcache.read_prompts(
                 self.model, ids, mask, shared, options["max_new_tokens"]
             )
-        record = _LogProbs(0 if self.family == "encoder-decoder" else longest)
+        record = _LogProbs() if options["num_beams"] == options["repetition_penalty"] == 1 else None
         # The model's generation_config may hold defaults of its own: name every choice.
         with torch.autocast(device.type, enabled=False):
             output = self.model.generate(
                 input_ids=ids, attention_mask=mask, pad_token_id=pad,
-                logits_processor=[record] if options["num_beams"] == 1 else [], **options, **extra,
+                logits_processor=[record] if record else [], **options, **extra,
             )  # fmt: skip
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]
-        return self._to_answers(new, record.finish(output) if options["num_beams"] == 1 else None)
+        return self._to_answers(new, record.finish(output) if record else None)
 
     def _to_answers(self, new: torch.Tensor, log_probs: torch.Tensor | None) -> list[Answer]:
         eos = self.model.generation_config.eos_token_id
@@ -509,8 +523,8 @@ class _LogProbs:
     one step's distribution at a time instead of [rows, steps, vocabulary].
     """
 
-    def __init__(self, prompt_columns: int):
-        self.columns, self.last, self.chosen = prompt_columns, None, []
+    def __init__(self):
+        self.last, self.chosen = None, []
 
     def __call__(self, input_ids, scores):
         self._note(input_ids[:, -1])

@@ -148,12 +148,12 @@ def _check_device(device: str) -> None:
     import torch
 
     try:
-        kind = torch.device(device).type
+        kind, index = torch.device(device).type, torch.device(device).index or 0
     except RuntimeError:
-        kind = None
+        kind, index = None, 0
     usable = {
         "cpu": True,
-        "cuda": torch.cuda.is_available(),
+        "cuda": torch.cuda.is_available() and index < max(1, torch.cuda.device_count()),
         "mps": torch.backends.mps.is_available(),
     }
     if not usable.get(kind, False):

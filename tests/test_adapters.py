@@ -79,7 +79,7 @@ def test_shapes_that_do_not_fit_are_refused_in_words(tuned, base, tmp_path):
     folder = adapters.save_adapter(tuned, tmp_path / "a")
     tensors = {k: torch.zeros(3, 3) for k in load_file(folder / adapters.WEIGHTS)}
     save_file(tensors, folder / adapters.WEIGHTS)
-    with pytest.raises(CourseError, match="was made for"):
+    with pytest.raises(CourseError, match="names tiny-llama, but its layers or shapes"):
         adapters.load_adapter(base, folder)
 
 
@@ -119,6 +119,25 @@ def test_a_shipped_adapter_that_was_altered_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(adapters, "HERE", tmp_path / "trained")
     with pytest.raises(CourseError, match="python -m course_utils adapters"):
         adapters.load_shipped("blunt")
+
+
+def test_a_shipped_adapter_without_its_log_is_damaged(monkeypatch, tmp_path):
+    import shutil
+
+    shutil.copytree(adapters.HERE, tmp_path / "trained")
+    (tmp_path / "trained" / "blunt" / "log.json").unlink()
+    monkeypatch.setattr(adapters, "HERE", tmp_path / "trained")
+    with pytest.raises(CourseError, match="is damaged; restore it"):
+        adapters.load_shipped("blunt")
+
+
+def test_a_pattern_of_layers_stays_a_pattern(causal, base, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=2, target_modules=r".*\.(q|v)_proj", task_type="CAUSAL_LM")
+    tuned = LLM(get_peft_model(causal.model, config).eval(), causal.tokenizer, causal.name)
+    loaded = adapters.load_adapter(base, adapters.save_adapter(tuned, tmp_path / "a"))
+    assert torch.equal(loaded.model(IDS).logits, tuned.model(IDS).logits)
 
 
 def test_an_unknown_adapter_lists_those_there_are():

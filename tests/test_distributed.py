@@ -160,6 +160,9 @@ def test_a_checkpoint_of_another_run_is_refused(alone, tmp_path):
     distributed.train("ddp", distributed.parse(options))
     with pytest.raises(CourseError, match="same settings and number of processes"):
         distributed.train("ddp", distributed.parse([*options, "--seed", "7"]))
+    (tmp_path / "other.txt").write_text("Another text. " * 40)
+    with pytest.raises(CourseError, match="same settings and number of processes"):
+        distributed.train("ddp", distributed.parse([*options, "--text", str(tmp_path / "other.txt")]))
 
 
 def test_the_reason_is_one_sentence():

@@ -245,6 +245,25 @@ def test_a_learning_rate_that_diverges_stops_and_gives_the_weights_back(causal, 
     assert digest(causal.model.parameters()) == start and not causal.model.training
 
 
+def test_weights_are_kept_only_after_their_own_loss_was_fine(causal, tmp_path):
+    """The first update is the bad one, and a checkpoint is due after it: it must not be kept."""
+    start = digest(causal.model.parameters())
+    recipe = Recipe(100.0, batch_size=2, epochs=4, save_every=1, warmup_share=0.0)
+    with pytest.raises(CourseError, match="diverges"):
+        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), recipe, tmp_path / "kept")
+    assert digest(causal.model.parameters()) == start
+
+
+def test_an_illegal_memory_access_is_not_called_too_little_memory(causal, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(finetune, "answer_loss", broken)
+    with pytest.raises(RuntimeError, match="illegal") as caught:
+        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), RECIPE)
+    assert not isinstance(caught.value, CourseError)
+
+
 def test_out_of_memory_says_what_to_lower(causal, monkeypatch):
     def full(*args):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")

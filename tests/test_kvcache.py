@@ -16,7 +16,7 @@ def laid_out(shared, rests, pad=2):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("shared", [SHARED, []])
+@pytest.mark.parametrize("shared", [SHARED, [5], []])  # one: a begin token
 @pytest.mark.parametrize("rows_at_once", [1, 3, 99])
 def test_each_row_is_as_if_read_alone(llama, shared, rows_at_once, monkeypatch):
     monkeypatch.setattr(kvcache, "ROWS_AT_ONCE", rows_at_once)
@@ -32,6 +32,17 @@ def test_each_row_is_as_if_read_alone(llama, shared, rows_at_once, monkeypatch):
                 wanted = getattr(expected, name)[0, :, :-1]  # the last column is left to generate
                 assert torch.allclose(getattr(got, name)[number][:, real], wanted, atol=1e-5)
                 assert not getattr(got, name)[number][:, ~real].isnan().any()
+
+
+@torch.inference_mode()
+def test_a_prompt_that_holds_the_pad_token_is_not_taken_for_a_padded_one(llama):
+    ids, mask = torch.tensor([[2, 7, 8], [2, 7, 8]]), torch.tensor([[0, 1, 1], [1, 1, 1]])
+    cache = kvcache.read_prompts(llama, ids, mask, 0, new_tokens=1)
+    for number, row in enumerate(([[7, 8]], [[2, 7, 8]])):
+        alone = llama(torch.tensor(row), use_cache=True).past_key_values
+        real = mask[number, :-1].bool()
+        for got, expected in zip(cache.layers, alone.layers):
+            assert torch.allclose(got.keys[number][:, real], expected.keys[0, :, :-1], atol=1e-5)
 
 
 @torch.inference_mode()

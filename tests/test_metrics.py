@@ -101,6 +101,8 @@ def test_baselines_and_rates_by_hand():
     lambda: metrics.interval([1.0], groups=[1, 2]),
     lambda: metrics.paired([1.0], [1.0, 2.0]),
     lambda: metrics.sign_flip_test([], []),
+    lambda: metrics.sign_flip_test([float("nan"), 0.0], [0.0, 0.0]),
+    lambda: metrics.sign_flip_test([1.0, 2.0, 3.0], [0.0]),
     lambda: metrics.load("meteor"),
 ])  # fmt: skip
 def test_unusable_input_is_refused(call):
@@ -179,6 +181,14 @@ def test_a_paraphrase_is_nearer_than_another_subject(embedder):
 def test_fact_recall_wants_whole_words(summary, expected):
     facts = [{"question": "When?", "answer": "9:30"}, {"question": "Where?", "answer": "Porto"}]
     assert metrics.fact_recall(summary, facts) == expected
+
+
+@pytest.mark.parametrize(
+    "summary, kept",
+    [("He pays 2,200 euros.", 0), ("He pays 200.50 euros.", 0), ("He pays 200.", 1), ("200, not 300", 1), ("at 200:10", 0)],
+)  # fmt: skip
+def test_a_part_of_a_number_is_not_the_number(summary, kept):
+    assert metrics.fact_recall(summary, [{"question": "How much?", "answer": "200"}]) == kept
 
 
 def test_fact_recall_without_facts_is_not_a_number():

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import multiprocessing
 import shutil
 from dataclasses import replace
@@ -73,6 +74,12 @@ def test_log_probabilities_equal_a_teacher_forced_pass(family, request):
         assert answer.log_prob == pytest.approx(want, abs=1e-3)
         compared += 1
     assert compared >= 3
+
+
+@pytest.mark.parametrize("options", [{"repetition_penalty": 1.3}, {"num_beams": 2}])
+def test_where_the_models_own_probabilities_are_not_seen_none_are_claimed(causal, options):
+    (answer,) = causal.answer(PROMPTS[:1], max_new_tokens=3, **options)
+    assert math.isnan(answer.log_prob)
 
 
 def test_an_end_token_counts_once_and_padding_never(causal):
@@ -173,6 +180,24 @@ def test_an_unknown_model_is_refused(monkeypatch):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(CourseError, match="config.json"):
         models.load_llm(Settings(model=str(tmp_path)))
+
+
+def test_a_folder_of_an_unknown_kind_is_not_called_missing(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
+    with pytest.raises(CourseError, match="cannot read the config.json"):
+        models.load_llm(Settings(model=str(tmp_path)))
+
+
+def test_memory_is_counted_as_the_weights_will_be_loaded(tmp_path, causal, monkeypatch):
+    """A bfloat16 file loaded as float32 takes twice its own size."""
+    import psutil
+
+    settings = save(tmp_path / "m", causal.model.bfloat16())
+    size = (tmp_path / "m" / "model.safetensors").stat().st_size
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * size))
+    with pytest.raises(CourseError, match="GB of memory"):
+        models.load_llm(settings)
 
 
 def test_too_little_memory_is_refused(tmp_path, causal, monkeypatch):

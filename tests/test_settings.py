@@ -31,6 +31,16 @@ def test_weights_are_float32_on_a_gpu_too(clean):
     assert (found.device, found.dtype) == ("cuda", "float32")
 
 
+def test_a_gpu_that_is_not_there_is_refused(clean):
+    clean.setattr("torch.cuda.is_available", lambda: True)
+    clean.setattr("torch.cuda.device_count", lambda: 1)
+    clean.setenv("COURSE_DEVICE", "cuda:0")
+    assert settings.current().device == "cuda:0"
+    clean.setenv("COURSE_DEVICE", "cuda:1")
+    with pytest.raises(settings.CourseError, match="COURSE_DEVICE=cuda:1"):
+        settings.current()
+
+
 def test_the_embedded_model_is_float32_whatever_the_environment_names(clean):
     clean.setenv("COURSE_MODEL", "google/flan-t5-base")
     clean.setenv("COURSE_DTYPE", "bfloat16")

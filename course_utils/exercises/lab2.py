@@ -129,7 +129,7 @@ def _test_before_and_after(before_and_after):
 
 def clip(gradients, max_norm):
     norm = sum((g**2).sum() for g in gradients).sqrt()
-    scale = min(1.0, max_norm / norm.item())
+    scale = min(1.0, max_norm / max(norm.item(), 1e-12))
     return [g * scale for g in gradients]
 
 

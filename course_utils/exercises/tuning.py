@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -13,9 +14,7 @@ from .engine import Exercise, Wrong, close
 
 
 def fill_template(template, row):
-    for column, text in row.items():
-        template = template.replace("{" + column + "}", text)
-    return template
+    return re.sub(r"\{(\w+)\}", lambda slot: row.get(slot[1], slot[0]), template)
 
 
 def _test_fill_template(fill_template):
@@ -32,6 +31,11 @@ def _test_fill_template(fill_template):
         raise Wrong("Braces that belong to the text were changed: str.format gives them a meaning.")
     if got != "Ana: x = {1}\nBo: Yes.\n\nIn short: Ana writes {1}. (write {{}} for a set)":
         raise Wrong(f"Nothing else may change; yours: {got!r}.")
+    for columns in (("dialogue", "summary"), ("summary", "dialogue")):
+        texts = {"dialogue": "Ana: {summary}?", "summary": "See {dialogue}."}
+        got = fill_template("{dialogue}|{summary}", {column: texts[column] for column in columns})
+        if got != "Ana: {summary}?|See {dialogue}.":
+            raise Wrong("A text that holds '{summary}' itself was filled in too: go over the template once, not once a column.")
 
 
 # ------------------------------------------------------------ tuning.2 spot the bug: the split
@@ -203,8 +207,8 @@ def _test_contaminated(contaminated):
 
 EXERCISES = [
     Exercise("tuning.1", "fill a template", fill_template, _test_fill_template, (
-        "str.replace changes only what you name.",
-        "Loop over row.items(); the slot of a column is '{' + column + '}'.",
+        "str.format and repeated str.replace both look into what was filled in; go over the template once.",
+        r"re.sub takes a function: re.sub(r'\{(\w+)\}', lambda slot: row.get(slot[1], slot[0]), template).",
     )),
     Exercise("tuning.2", "spot the bug: the split that leaks", split, _test_split, (
         "Three rows share one dialogue. What should be drawn: rows or dialogues?",

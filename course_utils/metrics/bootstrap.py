@@ -88,9 +88,13 @@ def sign_flip_test(
     One row must be one independent unit. Source: Fisher's randomisation test, with the +1
     correction of Phipson and Smyth 2010, so that p is never 0.
     """
+    if len(a) != len(b):
+        raise ValueError(f"Paired scores need equal lengths; got {len(a)} and {len(b)}.")
     difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     if difference.ndim != 1 or len(difference) == 0:
         raise ValueError("There is nothing to compare: give one score per row, at least one row.")
+    if not np.isfinite(difference).all():
+        raise ValueError("Some scores are NaN or infinite: repair or drop them before comparing.")
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, len(difference)))
     flipped = np.abs(signs @ difference)
     observed = np.abs(difference.sum())

@@ -130,6 +130,7 @@ def fact_recall(summary: str, facts: Sequence[dict]) -> float:
     text = " ".join(re.findall(r"[\w.,:'-]+", summary.lower()))
 
     def kept(answer: str) -> bool:
-        return bool(re.search(rf"(?<![\w]){re.escape(answer.lower())}(?!\w)", text))
+        whole = rf"(?<!\w)(?<!\d[.,:]){re.escape(answer.lower())}(?!\w)(?![.,:]\d)"  # 200, not 2,200
+        return bool(re.search(whole, text))
 
     return sum(kept(fact["answer"]) for fact in facts) / len(facts)

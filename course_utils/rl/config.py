@@ -22,7 +22,8 @@ class PPO:
     epochs: int = 2  # passes over each rollout
     minibatch: int = 8  # responses
     group: int = 1  # responses to each prompt; several share the reading of it
-    clip: float = 0.2
+    clip: float = 0.2  # of the policy's ratio
+    value_clip: float = 0.2  # of a value's move, in units of the score
     value_weight: float = 0.5
     gamma: float = 1.0
     lam: float = 0.95

@@ -70,7 +70,9 @@ def step(
             if first is None:
                 first = torch.where(part.mask, (new - was).exp() - 1, 0.0).abs().max().item()
             loss = policy_loss(new, was, advantage, part.mask, config.clip)
-            loss = loss + config.value_weight * value_loss(value, was_value, wanted, part.mask)
+            loss = loss + config.value_weight * value_loss(
+                value, was_value, wanted, part.mask, config.value_clip
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)

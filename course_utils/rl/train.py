@@ -62,14 +62,15 @@ def train(
         policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
         value_learning_rate, seed,
     ]  # fmt: skip
-    checkpoint = Checkpoint(folder, choices, dict(named), optimizer, Iteration)
+    good = {f"good.{n}": p.detach().clone() for n, p in named}  # before the last update
+    checkpoint = Checkpoint(folder, choices, dict(named) | good, optimizer, Iteration)
     log = checkpoint.load()
     for entry in log if on_step else ():
         on_step(entry, iterations)
     if len(log) == iterations:
         return log
     checkpoint.keep(log)
-    good = now = _copy(named)
+    now = [p.detach().clone() for _, p in named]
     start = time.monotonic() - (log[-1].seconds if log else 0.0)
     order = _order(len(prompts), iterations * prompts_at_once, seed)
     for number in range(len(log), iterations):
@@ -85,11 +86,13 @@ def train(
                 policy, optimizer, [prompts[i] for i in chosen], noted, config, seed * 1000 + number
             )
         except RanAway:
-            for (_, p), kept in zip(named, good):
+            for (_, p), kept in zip(named, good.values()):
                 p.data.copy_(kept)
             checkpoint.keep(log[:-1])
             raise
-        good, now = now, _copy(named)
+        for (_, p), kept, old in zip(named, good.values(), now):
+            kept.copy_(old)
+            old.copy_(p.data)
         if not log:
             _stop_if_hopeless(stats, texts, config)
         log.append(Iteration(number, asdict(stats), texts, time.monotonic() - start))
@@ -97,10 +100,6 @@ def train(
         if on_step:
             on_step(log[-1], iterations)
     return log
-
-
-def _copy(named) -> list[torch.Tensor]:
-    return [p.detach().clone() for _, p in named]
 
 
 def _order(prompts: int, wanted: int, seed: int) -> list[int]:

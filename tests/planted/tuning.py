@@ -4,11 +4,19 @@ import torch
 
 from course_utils.exercises import tuning
 
+
+def replaced_one_after_the_other(template, row):
+    for column, text in row.items():
+        template = template.replace("{" + column + "}", text)
+    return template
+
+
 PLANTED = {
     "tuning.1": [
         (lambda t, row: t.format(**row), "str.format gives them"),
         (lambda t, row: t.replace("{dialogue}", row["dialogue"]), "summary"),
         (lambda t, row: t, "unchanged"),
+        (replaced_one_after_the_other, "once, not once a column"),
     ],
     "tuning.2": [
         (lambda rows, share, seed: (rows[4:], rows[:4]), "both"),

@@ -195,6 +195,36 @@ def test_a_kl_that_runs_away_keeps_the_last_good_adapter_in_memory_and_on_disk(m
     assert torch.equal(kept, policy.value_head.weight) and len(state["log"]) == len(states) - 2
 
 
+def test_a_run_stopped_after_its_bad_update_keeps_the_good_adapter_when_resumed(make_llm, tmp_path):
+    config = rl.PPO(max_new_tokens=6, minibatch=6, group=3, no_end_penalty=0.0, max_kl=5.0, beta=0.0)
+    states = []
+
+    def train(stop_at=None):
+        policy = make_policy(make_llm(), layers=[1], noise=0.0)
+
+        def copy(*_):
+            states.append([p.detach().clone() for p in policy.parameters()])
+            if len(states) == stop_at:
+                raise KeyboardInterrupt
+
+        copy()
+        rl.train(policy, PROMPTS, longest, config, 20, 2, learning_rate=1.0, folder=tmp_path, on_step=copy)
+
+    with pytest.raises(rl.RanAway):
+        train()
+    bad = len(states)  # the start, and the state after each update up to the bad one
+    for file in tmp_path.iterdir():
+        file.unlink()
+    states.clear()
+    with pytest.raises(KeyboardInterrupt):
+        train(stop_at=bad)
+    good = states[bad - 2]
+    policy = make_policy(make_llm(), layers=[1], noise=0.0)
+    with pytest.raises(rl.RanAway):
+        rl.train(policy, PROMPTS, longest, config, 20, 2, learning_rate=1.0, folder=tmp_path)
+    assert all(torch.equal(p, kept) for p, kept in zip(policy.parameters(), good))
+
+
 def test_a_silent_policy_is_one_sentence(make_llm, monkeypatch):
     llm = make_llm()
     monkeypatch.setattr(llm.tokenizer.__class__, "decode", lambda self, ids, **options: "")

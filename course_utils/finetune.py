@@ -226,10 +226,17 @@ def encode_text(llm: LLM, texts: Sequence[str], max_length: int = 256) -> list[E
     """Plain texts as examples in which every token is predicted from those before it.
 
     For an encoder-decoder model the first half is the prompt and the second half the answer.
+
+    Raises
+    ------
+    CourseError
+        for a text of fewer than two tokens.
     """
     examples = []
     for text in texts:
         ids = llm.tokenizer(text, add_special_tokens=False)["input_ids"][:max_length]
+        if len(ids) < 2:
+            raise CourseError(f"In the text {text!r} there is no token to predict; leave it out.")
         half = len(ids) // 2
         seq2seq = llm.family == "encoder-decoder"
         examples.append(Example(ids[:half], ids[half:]) if seq2seq else Example(ids, ids))

@@ -273,6 +273,12 @@ def test_out_of_memory_says_what_to_lower(causal, monkeypatch):
         finetune.train(causal, encode(causal, PROMPTS, ANSWERS), RECIPE)
 
 
+def test_a_text_with_nothing_to_predict_is_refused(causal):
+    for text in ("", "w3"):
+        with pytest.raises(CourseError, match="no token to predict"):
+            finetune.encode_text(causal, ["w3 w4", text])
+
+
 def test_an_empty_split_is_refused(causal):
     with pytest.raises(CourseError, match="list of examples is empty"):
         finetune.train(causal, [], RECIPE)

@@ -24,6 +24,7 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
     from transformers import DynamicCache
 
     stop = ids.shape[1] - 1
+    last = torch.tensor([-1], device=ids.device)  # a slice of several rows would copy the head for each
     # By mask too: a prompt may hold the pad token, which then looks like another one's padding.
     unique, inverse = torch.unique(torch.cat([ids, mask], 1), dim=0, return_inverse=True)
     unique = unique[:, : ids.shape[1]]
@@ -32,7 +33,7 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     beginning = DynamicCache()
     if 0 < shared <= stop:
-        model(input_ids=unique[:1, :shared], past_key_values=beginning, logits_to_keep=1)
+        model(input_ids=unique[:1, :shared], past_key_values=beginning, logits_to_keep=last)
     done = beginning.get_seq_length()
     multiple = SHAPE_STEP if torch.is_autocast_enabled(ids.device.type) else 1
 
@@ -49,7 +50,7 @@ def read_prompts(model, ids: torch.Tensor, mask: torch.Tensor, shared: int, new_
             seen = torch.cat([mask[rows, :done], mask[rows, start:stop]], 1)
             model(
                 input_ids=unique[rows, start:stop], attention_mask=seen,
-                position_ids=positions[rows, start:stop], past_key_values=part, logits_to_keep=1,
+                position_ids=positions[rows, start:stop], past_key_values=part, logits_to_keep=last,
             )  # fmt: skip
         for layer in part.layers:  # autocast leaves some in bfloat16
             layer.keys, layer.values = layer.keys.to(model.dtype), layer.values.to(model.dtype)

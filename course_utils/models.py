@@ -414,9 +414,8 @@ class LLM:
         """Generate in batches of similar length; same prompts and seed give the same answers.
 
         The beginning that all prompts of a batch share (an instruction, worked examples) and
-        prompts that occur several times are read once, not once a row. Under ``torch.autocast`` that
-        reading alone runs in lower precision: a step of one token a row would spend more time casting
-        weights than it saves.
+        prompts that occur several times are read once, not once a row. Under ``torch.autocast`` the
+        weights are cast once for the whole call (:func:`in_lower_precision`), not anew at every token.
 
         Parameters
         ----------
@@ -443,7 +442,11 @@ class LLM:
             options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), rows[i]))
         answers: list[Answer | None] = [None] * len(rows)
-        with torch.random.fork_rng(devices=_cuda_devices()), quiet():
+        with (
+            torch.random.fork_rng(devices=_cuda_devices()),
+            quiet(),
+            in_lower_precision(self.model),
+        ):
             torch.manual_seed(seed)
             count = -(-len(order) // batch_size)  # as many batches as needed, of equal size
             step = -(-len(order) // count)
@@ -491,11 +494,10 @@ class LLM:
             )
         record = _LogProbs() if options["num_beams"] == options["repetition_penalty"] == 1 else None
         # The model's generation_config may hold defaults of its own: name every choice.
-        with torch.autocast(device.type, enabled=False):
-            output = self.model.generate(
-                input_ids=ids, attention_mask=mask, pad_token_id=pad,
-                logits_processor=[record] if record else [], **options, **extra,
-            )  # fmt: skip
+        output = self.model.generate(
+            input_ids=ids, attention_mask=mask, pad_token_id=pad,
+            logits_processor=[record] if record else [], **options, **extra,
+        )  # fmt: skip
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]
         return self._to_answers(new, record.finish(output) if record else None)
@@ -514,6 +516,26 @@ class LLM:
             ids = tuple(new[row, :length].tolist())
             answers.append(Answer(text, length, end, total, ids))
         return answers
+
+
+@contextmanager
+def in_lower_precision(model):
+    """Under ``torch.autocast``, the weights in its precision inside; the same fp32 weights after.
+
+    Autocast by itself casts every weight in every forward pass. That is little beside reading a
+    prompt and more than all the rest of a step of one token a row. Outside of autocast: nothing.
+    """
+    kind = model.device.type
+    cast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
+    own = [(p, p.data) for p in model.parameters() if cast and p.dtype == torch.float32]
+    try:
+        with torch.inference_mode(False):
+            for p, weight in own:
+                p.data = weight.to(cast)
+        yield
+    finally:
+        for p, weight in own:
+            p.data = weight
 
 
 class _LogProbs:

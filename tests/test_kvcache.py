@@ -84,6 +84,18 @@ def test_under_autocast_prompts_are_read_in_few_shapes_into_a_cache_of_the_model
             assert torch.allclose(a, b, rtol=0.02, atol=0.2) and not torch.equal(a, b)
 
 
+@torch.inference_mode()
+def test_the_output_layer_is_not_copied_for_each_row(llama):
+    """PyTorch multiplies a slice of several rows as a batch, with a copy of the weights for each."""
+    ids, mask = laid_out(SHARED, RESTS)
+    seen = []
+    hook = llama.lm_head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    kvcache.read_prompts(llama, ids, mask, len(SHARED), new_tokens=1)
+    hook.remove()
+    assert max(len(x) for x in seen) > 1
+    assert all(x.shape[1] == 1 and x.is_contiguous() for x in seen)
+
+
 def test_a_cache_with_room_appends_in_place_and_then_grows():
     keys, new = torch.randn(2, 1, 3, 4), torch.randn(2, 1, 1, 4)
     plain = DynamicLayer()

@@ -92,14 +92,61 @@ def test_an_end_token_counts_once_and_padding_never(causal):
     ]
 
 
-def test_under_autocast_only_prompts_are_read_in_lower_precision(causal):
+def test_under_autocast_all_of_an_answer_is_computed_in_lower_precision(causal):
     seen = set()
     layer = causal.model.model.layers[0].self_attn.q_proj
     hook = layer.register_forward_hook(lambda m, args, out: seen.add((out.shape[1] > 1, out.dtype)))
+    prompts = ["one two three", "one two four five six"]
+    plain = causal.answer(prompts, max_new_tokens=3)
+    assert {dtype for _, dtype in seen} == {torch.float32}
+    seen.clear()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        causal.answer(["one two three", "one two four five six"], max_new_tokens=3)
+        rounded = causal.answer(prompts, max_new_tokens=3)
     hook.remove()
-    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+    assert seen == {(True, torch.bfloat16), (False, torch.bfloat16)}
+    for a, b in zip(plain, rounded):
+        assert a.log_prob != b.log_prob and abs(a.log_prob - b.log_prob) < 0.5
+
+
+def test_lower_precision_gives_the_same_weights_back_also_after_an_error(causal):
+    model = causal.model
+    before = {name: (p, p.data_ptr(), p.detach().clone()) for name, p in model.named_parameters()}
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(KeyError):
+        with torch.inference_mode(), models.in_lower_precision(model):
+            assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+            raise KeyError
+    for name, p in model.named_parameters():
+        same, place, values = before[name]
+        assert p is same and p.data_ptr() == place and torch.equal(p, values) and not p.is_inference()
+
+
+def test_lower_precision_for_an_encoder_decoder_model_too(seq2seq):
+    kinds = set()
+    layer = seq2seq.model.decoder.block[0].layer[0].SelfAttention.q
+    hook = layer.register_forward_hook(lambda m, args, out: kinds.add(out.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert len(seq2seq.answer(["w3 w4", "w5"], max_new_tokens=3)) == 2
+    hook.remove()
+    assert kinds == {torch.bfloat16} and seq2seq.model.dtype == torch.float32
+
+
+def test_lower_precision_leaves_stored_integers_alone(causal):
+    """A layer that keeps int8 and a scale in fp32 still works: autocast casts their product."""
+
+    class Stored(torch.nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.register_buffer("integers", (layer.weight * 100).round().to(torch.int8))
+            self.register_buffer("scale", torch.tensor(0.01))
+
+        def forward(self, x):
+            return torch.nn.functional.linear(x, self.integers * self.scale)
+
+    attention = causal.model.model.layers[0].self_attn
+    attention.q_proj = Stored(attention.q_proj)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert len(causal.answer(["one two three"], max_new_tokens=3)) == 1
+    assert attention.q_proj.integers.dtype == torch.int8 and attention.q_proj.scale.dtype == torch.float32
 
 
 def test_same_seed_same_answers_and_the_global_generator_is_left_alone(causal):

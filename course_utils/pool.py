@@ -92,7 +92,8 @@ def update(policy: rl.Policy, optimizer: torch.optim.Optimizer, loss: torch.Tens
 
 
 def turn(count: int, size: int, number: int) -> list[int]:
-    """The ``number``-th batch of positions: one random order after another, each used whole."""
+    """The ``number``-th batch of positions: one random order after another; what does not fill a
+    batch at the end of an order is left out of it."""
     epoch, part = divmod(number, count // size)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(epoch))
     return order[part * size : (part + 1) * size].tolist()

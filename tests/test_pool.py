@@ -22,7 +22,7 @@ def optimizer(policy):
     return torch.optim.AdamW(pool.adapter(policy), lr=1e-2)
 
 
-def test_batches_use_a_whole_order_before_anything_comes_again():
+def test_batches_use_an_order_up_to_a_remainder_before_anything_comes_again():
     first = [i for number in range(4) for i in pool.turn(9, 2, number)]
     assert len(set(first)) == 8
     second = [i for number in range(4, 8) for i in pool.turn(9, 2, number)]

@@ -149,6 +149,8 @@ def _test_clip(clip):
     small = clip([a.clone() / 10, b.clone() / 10], 1.0)
     if not close(small[0], [0.3, 0.0]):
         raise Wrong("A gradient of norm 0.5 came out larger: clipping only ever makes it smaller.")
+    if not close(clip([torch.zeros(2)], 1.0)[0], [0.0, 0.0]):
+        raise Wrong("A gradient of zeros must stay zeros: 0 divided by its norm, 0, is NaN.")
 
 
 # ------------------------------------------------------------ lab2.5 memory of training

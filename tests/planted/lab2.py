@@ -52,6 +52,11 @@ def in_place_merge(W, A, B, alpha):
     return W
 
 
+def to_unit_length_first(gradients, max_norm):
+    norm = sum((g**2).sum() for g in gradients).sqrt()
+    return [g / norm * min(max_norm, norm.item()) for g in gradients]
+
+
 PLANTED = {
     "lab2.1": [
         (labels_like(lambda p, a, e: p + a + [e]), "include the prompt"),
@@ -74,6 +79,7 @@ PLANTED = {
         (lambda gs, m: [g * min(1, m / g.norm().item()) for g in gs], "by itself"),
         (lambda gs, m: [g / sum(x.norm() for x in gs) * m for g in gs], "Add the squares"),
         (lambda gs, m: [g * m / sum((x**2).sum() for x in gs).sqrt() for g in gs], "came out larger"),
+        (to_unit_length_first, "must stay zeros"),
     ],
     "lab2.5": [
         (lambda n, t: 4 * n, "weights alone"),

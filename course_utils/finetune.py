@@ -51,7 +51,7 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    tokens_at_once: int = 600  # of a batch, padding too; fewer: same gradient, less memory
+    tokens_at_once: int = 600  # of a batch, padded to its longest row; fewer: same gradient, less memory
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0

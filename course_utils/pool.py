@@ -159,13 +159,13 @@ def run(method: str, rate: float) -> dict:
     """One run from start to judgement."""
     policy = start()
     optimizer = torch.optim.AdamW(adapter(policy), lr=rate, weight_decay=0.0)
-    begin, log = time.monotonic(), []
     if method == "dpo":
         pairs = human_pairs(policy.llm)
         reference = reference_log_probs(policy, pairs)
     else:
         requests = ask(policy.llm, heated("train"))
         score = detox.make_score(data.load_dialogues(embedded(), tone="heated")["train"])
+    begin, log = time.monotonic(), []
     for number in range(UPDATES):
         if method == "dpo":
             log.append(dpo_update(policy, optimizer, pairs, reference, number))

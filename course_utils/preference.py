@@ -55,7 +55,7 @@ def grpo_loss(
     log_probs: torch.Tensor, old: torch.Tensor, reference: torch.Tensor, advantages: torch.Tensor,
     mask: torch.Tensor, beta: float = 0.04, clip: float = 0.2,
 ) -> torch.Tensor:  # fmt: skip
-    """Clipped objective with one advantage an answer and a k3 penalty in the loss (equation 3).
+    """Clipped objective with one advantage an answer and a k3 penalty in the loss (equations 3, 4).
 
     ``advantages`` [rows], the others [rows, tokens]. Each answer is averaged over its own tokens,
     then the answers: a long one counts as much as a short one. At the first step the value is 0 (the

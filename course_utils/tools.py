@@ -161,7 +161,7 @@ def react(
     for _ in range(turns):
         for trace, new in zip(going, write([trace.text for trace in going]) if going else []):
             # An observation comes from the tool. One that the model wrote is invented: cut it off.
-            new = re.split(r"\n(?:Observation|Question):", new)[0].strip()
+            new = re.split(r"(?m)^[ \t]*(?:Observation|Question):", new)[0].strip()
             trace.text += f" {new}"
             name, argument = parse_action(new) or (None, "")
             trace.actions.append((name, argument))

@@ -80,5 +80,7 @@ def test_each_known_flaw_has_the_tests_that_are_named():
         names = set()
         for file in files:
             names |= set(re.findall(r"^def (test_\w+)", (ROOT / file).read_text(), re.MULTILINE))
-        for wanted in re.findall(r"(?:::|`)(test_[\w*]+)`", cell):
+        wanted_names = re.findall(r"(?:::|`)(test_[\w*]+)`", cell)
+        assert wanted_names, line
+        for wanted in wanted_names:
             assert any(fnmatch(name, wanted) for name in names), wanted

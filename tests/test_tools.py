@@ -163,6 +163,12 @@ def test_an_observation_the_model_invents_is_cut_off():
     assert "Observation: 6" not in shown[1][0] and trace.answer == "5"
 
 
+def test_an_observation_that_opens_the_reply_is_cut_off_too():
+    write, _ = scripted(["Observation: 6\nThought: so\nAction: Finish[6]"])
+    (trace,) = tools.react(write, TOOLS, ["2 and 3?"])
+    assert trace.answer is None and trace.end == "no action"
+
+
 def test_questions_end_one_by_one_each_in_its_own_way():
     write, shown = scripted(
         ["Action: Finish[a]", "I do not know.", "Action: Fly[x]", "Action: Calculate[1 / 0]"],

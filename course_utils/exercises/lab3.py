@@ -27,6 +27,8 @@ def _test_response_ids(response_ids):
         raise Wrong("One token of the answer is lost: it begins at position prompt_length.")
     if got != [8, 9]:
         raise Wrong(f"For a prompt of 3 in [5, 2, 7, 8, 9, 2, 2, 2] the answer is [8, 9]; yours: {got}.")
+    if list(response_ids([5, 2, 7, 8, 9, 2, 0, 0], 3, 2)) != [8, 9]:
+        raise Wrong("Where the padding is another token than the end, it is still there: cut at the first end, whatever follows.")
     if list(response_ids([5, 6, 7, 8], 2, 2)) != [7, 8]:
         raise Wrong("An answer without an end token (the limit stopped it) counts whole.")
 

@@ -99,8 +99,8 @@ EXERCISES: list[Exercise] = [
                   "never saw."),
             "b": ("The policy has stopped learning", "The mean would be 0 in the fastest-learning run as well. "
                   "Which advantages are positive is what teaches."),
-            "c": ("The value head is perfect", "A perfect value head would make every single advantage small "
-                  "*before* whitening. The mean afterwards says nothing about it."),
+            "c": ("The value head is perfect", "A perfect value head leaves advantages, too: it knows what "
+                  "to expect, and answers turn out better or worse. The mean after whitening says nothing about it."),
             "d": ("The learning rate is too small: advantages should be maximised", "Advantages weight the tokens; "
                   "they are not the goal. Their mean stays at 0 whatever the learning rate."),
         },

@@ -66,8 +66,10 @@ def _test_kappa(kappa):
         raise Wrong("You pooled the two annotators' counts. Cohen multiplies each one's own share.")
     if not close(got, 0.4):
         raise Wrong(f"For 20, 5, 10, 15 of 50 kappa is 0.400; yours {float(got):.3f}.")
+    if not close(kappa([1, 2, 3, 1], [1, 2, 3, 3]), 7 / 11):  # expected (2·1 + 1·1 + 1·2) / 16
+        raise Wrong("Any labels may occur, three of them too: loop over all that do.")
     if not close(kappa([1, 2, 3, 1], [1, 2, 3, 1]), 1):
-        raise Wrong("Three labels are allowed, and perfect agreement is 1: loop over all labels that occur.")
+        raise Wrong("Perfect agreement is 1.")
 
 
 # ------------------------------------------------------------ reward.3 the loss of a pair
@@ -98,6 +100,8 @@ def _test_pair_loss(pair_loss):
     far = torch.as_tensor(pair_loss(torch.tensor([-200.0]), torch.tensor([0.0])))
     if not torch.isfinite(far):
         raise Wrong("A difference of −200 gives infinity: σ rounds to 0 before the log. Use logsigmoid.")
+    if not close(far, 200.0):
+        raise Wrong(f"A difference of −200 costs 200; yours {far.item():.2f}. A small number inside the log caps the loss, and beyond the cap there is no gradient. Use logsigmoid.")
 
 
 # ------------------------------------------------------------ reward.4 hits
@@ -143,6 +147,9 @@ def reliability(probabilities, outcomes, edges):
 
 
 def _test_reliability(reliability):
+    def in_bins(probabilities):
+        return [int(row[2]) for row in reliability(probabilities, [1] * len(probabilities), [0.5, 0.75, 1.0])]
+
     probabilities, outcomes = [0.60, 0.62, 0.70, 0.95, 1.0], [1, 0, 1, 1, 1]
     got = [tuple(float(x) for x in row) for row in reliability(probabilities, outcomes, [0.5, 0.8, 0.9, 1.0])]
     if sum(row[2] for row in got) == 4:
@@ -156,6 +163,8 @@ def _test_reliability(reliability):
     want = [(0.64, 2 / 3, 3), (0.975, 1.0, 2)]
     if not close(got, want):
         raise Wrong(f"Expected {[tuple(round(x, 3) for x in row) for row in want]}; yours: {got}.")
+    if in_bins([0.6, 0.75, 0.9]) != [1, 2]:
+        raise Wrong("0.75, an edge between two bins, belongs to the upper one, and to it alone: a bin holds its left edge.")
 
 
 # ------------------------------------------------------------ reward.6 spot the bug: the reward's index

@@ -175,7 +175,7 @@ def _test_tree_value(tree_value):
 
 
 def read_action(text):
-    own = re.split(r"\nObservation:", text)[0]
+    own = re.split(r"(?m)^Observation:", text)[0]
     found = re.search(r"Action:\s*(\w+)\[(.*?)\]", own)
     return (found[1], found[2].strip()) if found else None
 
@@ -197,6 +197,8 @@ def _test_read_action(read_action):
         raise Wrong("A text without an action gives None, so that the loop can count the failure.")
     if read_action("I think.\nObservation: 3\nThought: so\nAction: Finish[3]") is not None:
         raise Wrong("The only action there comes after an invented observation: it rests on nothing. Return None.")
+    if read_action("Observation: 3\nAction: Finish[3]") is not None:
+        raise Wrong("There the invented observation stands in the very first line, and you believed it.")
     if read_action("Action: Search[ a lost key ]") != ("Search", "a lost key"):
         raise Wrong("Take the spaces around the argument away.")
 

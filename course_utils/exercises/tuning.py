@@ -108,7 +108,7 @@ def answer_loss_of(logits, labels):
 
 def is_right(answer, output):
     def plain(text):
-        return text.strip().strip(".!\"' ").lower()
+        return text.strip().removesuffix(".").strip().lower()
 
     return plain(answer) == plain(output)
 
@@ -122,6 +122,8 @@ def _test_is_right(is_right):
         raise Wrong("'Positive.' was counted as wrong for its capital or its full stop: compare the plain words.")
     if not is_right(" positive\n", "positive"):
         raise Wrong("Spaces around the answer should not matter.")
+    if is_right("'positive'", "positive"):
+        raise Wrong("Only capitals, outer spaces and a final stop are forgiven; quotation marks are not.")
     if is_right("", "positive"):
         raise Wrong("An empty answer is not right.")
 
@@ -201,6 +203,10 @@ def _test_contaminated(contaminated):
         raise Wrong("Shared single words or short runs are ordinary; only a run of n words is suspicious.")
     if contaminated(["a b", "c d"], "a b c d", 4):
         raise Wrong("You joined the training texts: a run across two of them was never seen.")
+    if contaminated(["Smart is the word"], "art is the word", 4):
+        raise Wrong("'art' is not a word of 'smart is the word': compare words, not letters.")
+    if not contaminated(["The capital\nof Peru is"], "the capital of Peru is", 4):
+        raise Wrong("A run may go on in the next line: split() at any white space.")
     if contaminated(train, "of tea", 4):
         raise Wrong("A text shorter than n has no run of n words: False.")
 
@@ -220,7 +226,7 @@ EXERCISES = [
     )),
     Exercise("tuning.4", "spot the bug: counting what contains the word", is_right, _test_is_right, (
         "Try the answers 'not positive' and 'positive or negative'.",
-        "Strip spaces and full stops, lower the case, then compare the whole.",
+        "strip() the spaces, removesuffix('.'), lower() the case, then compare the whole.",
     )),
     Exercise("tuning.5", "ROUGE-1 by hand", rouge_1, _test_rouge_1, (
         "Counter(words_a) & Counter(words_b) keeps the smaller count of each word.",

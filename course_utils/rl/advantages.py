@@ -49,8 +49,8 @@ def whiten(advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean 0 and standard deviation 1 over all response tokens of the rollout; 0 in the padding.
 
     Afterwards their mean says nothing about progress: it is 0 by construction. A rollout without
-    spread (one token, equal scores) gives zeros: dividing its rounding errors by their own size
-    would make a gradient out of nothing.
+    spread (one token; equal scores at λ = 1, or foreseen by the value head) gives zeros: dividing its
+    rounding errors by their own size would make a gradient out of nothing.
     """
     centred = torch.where(mask, advantages - masked_mean(advantages, mask), 0.0)
     spread = masked_mean(centred.square(), mask).sqrt()

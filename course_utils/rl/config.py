@@ -43,10 +43,21 @@ class Stats:
     ended: float
     length: float
     entropy: float
-    clip_fraction: float
+    clip_fraction: float  # share of ratios outside 1 ± clip, the mean of the minibatches' shares
     explained_variance: float
     first_ratio: float  # largest |ratio − 1| of the first minibatch: 0 up to rounding
     tokens: int  # response tokens generated
+
+
+def check_kept(kept, score, config: PPO, folder) -> None:
+    """Refuse to go on with a kept run whose last answers this reward function scores otherwise."""
+    missing = config.no_end_penalty * (1 - kept.stats["ended"])
+    now = check_scores(score(kept.texts), len(kept.texts)).mean().item() - missing
+    if abs(now - kept.stats["score"]) > 0.02:
+        raise CourseError(
+            f"The run kept in {folder} was trained with another reward: its last answers scored "
+            f"{kept.stats['score']:.2f} then and {now:.2f} now. Delete the folder to train afresh."
+        )
 
 
 def check_scores(scores, rows: int) -> torch.Tensor:

@@ -32,6 +32,11 @@ class Policy:
                 "The policy has no adapter, so there is no reference to stay close to; wrap the "
                 "tuned model with peft's get_peft_model first."
             )
+        if len(llm.model.peft_config) > 1:
+            raise CourseError(
+                f"The model carries {len(llm.model.peft_config)} adapters, and with all of them off the "
+                "reference would lack the earlier one; merge that into the weights first (merge_and_unload)."
+            )
         self.llm = llm
         width = llm.model.get_base_model().get_output_embeddings().in_features
         self.value_head = nn.Linear(width, 1).to(llm.model.device)

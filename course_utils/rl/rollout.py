@@ -58,6 +58,7 @@ def sample(
     """``group`` responses to each prompt, by plain sampling: with top-k or top-p the policy that acts
     would not be the one whose log-probabilities are computed."""
     llm = policy.llm
+    llm.model.eval()  # no dropout, as in the log-probabilities
     answers = llm.answer(
         [p for p in prompts for _ in range(group)],
         max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,

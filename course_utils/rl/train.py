@@ -11,7 +11,7 @@ import torch
 
 from ..finetune import Checkpoint
 from ..settings import CourseError
-from .config import PPO, RanAway
+from .config import PPO, RanAway, check_kept
 from .policy import Policy
 from .ppo import step
 
@@ -38,15 +38,15 @@ def train(
     ----------
     folder : where the adapter, the value head and the log are kept after each iteration. Called again
         with an untrained policy of the same kind, prompts and choices, training goes on from there; a
-        finished run is read and not repeated. Delete the folder to train afresh.
+        finished run is read. Delete the folder to train afresh, as after a change of ``policy``'s base.
     on_step : called with each :class:`Iteration`, kept ones too, and the number of iterations.
 
     Raises
     ------
     CourseError
-        if the KL runs away (the weights of the last iteration whose KL was fine are put back) or a
-        score is unusable, if there are fewer prompts than ``prompts_at_once``, or if no answer of the
-        first iteration ends or holds a word. An interruption by the user loses one iteration at most.
+        if the KL runs away (the weights of the last iteration whose KL was fine are put back), a score
+        is unusable, the kept run had another reward, there are fewer prompts than ``prompts_at_once``,
+        or no answer of the first iteration ends or holds a word. An interruption loses one iteration.
     """
     if len(prompts) < prompts_at_once:
         raise CourseError(
@@ -65,6 +65,8 @@ def train(
     good = {f"good.{n}": p.detach().clone() for n, p in named}  # before the last update
     checkpoint = Checkpoint(folder, choices, dict(named) | good, optimizer, Iteration)
     log = checkpoint.load()
+    if log:
+        check_kept(log[-1], score, config, folder)
     for entry in log if on_step else ():
         on_step(entry, iterations)
     if len(log) == iterations:
@@ -82,9 +84,8 @@ def train(
             return score(answers)
 
         try:
-            stats = step(
-                policy, optimizer, [prompts[i] for i in chosen], noted, config, seed * 1000 + number
-            )
+            batch = [prompts[i] for i in chosen]
+            stats = step(policy, optimizer, batch, noted, config, seed * 1000 + number)
         except RanAway:
             for (_, p), kept in zip(named, good.values()):
                 p.data.copy_(kept)

@@ -17,6 +17,7 @@ PLANTED = {
         (lambda ids, n, e: ids[n:], "padding after it"),
         (lambda ids, n, e: ids[n : ids.index(e)], "whole row"),
         (lambda ids, n, e: lab3.response_ids(ids, n + 1, e), "begins at position"),
+        (lambda ids, n, e: [t for t in ids[n:] if t != e], "another token than the end"),
     ],
     "lab3.2": [
         (lambda base, tuned, rl: (base + tuned + rl, base), "raw model"),

@@ -33,6 +33,15 @@ def without_the_last_edge(p, y, edges):
     return found
 
 
+def both_edges(p, y, edges):
+    found = []
+    for low, high in zip(edges, edges[1:]):
+        inside = [i for i, x in enumerate(p) if low <= x <= high]
+        if inside:
+            found.append((sum(p[i] for i in inside) / len(inside), sum(y[i] for i in inside) / len(inside), len(inside)))
+    return found
+
+
 def middle(p, y, edges):
     rows = reward.reliability(p, y, edges)
     return [((low + high) / 2, share, n) for (_, share, n), (low, high) in zip(rows, ((0.5, 0.8), (0.9, 1.0)))]
@@ -51,6 +60,7 @@ PLANTED = {
         (kappa_with(lambda a, b, n: 0.5), "chance to be 1/2"),
         (kappa_with(lambda a, b, n: a.count("toxic") * b.count("toxic") / n**2), "both"),
         (kappa_with(pooled), "pooled"),
+        (kappa_with(lambda a, b, n: sum(a.count(x) * b.count(x) for x in ("toxic", "fine")) / n**2), "all that do"),
     ],
     "reward.3": [
         (lambda c, r: torch.nn.functional.logsigmoid(c - r).mean(), "negative"),
@@ -58,6 +68,7 @@ PLANTED = {
         (lambda c, r: -torch.nn.functional.logsigmoid(c - r).sum(), "sum"),
         (lambda c, r: (1 - torch.sigmoid(c - r)).mean(), "logarithm is missing"),
         (lambda c, r: -torch.sigmoid(c - r).log().mean(), "−200"),
+        (lambda c, r: -(torch.sigmoid(c - r) + 1e-8).log().mean(), "caps the loss"),
         (lambda c, r: -torch.nn.functional.logsigmoid((c - r).mean()), "differences first"),
         (lambda c, r: -torch.nn.functional.logsigmoid(c - r), "one number"),
     ],
@@ -70,6 +81,7 @@ PLANTED = {
     ],
     "reward.5": [
         (without_the_last_edge, "exactly 1"),
+        (both_edges, "to it alone"),
         (middle, "middle of the bin"),
         (lambda p, y, e: [(share, mean, n) for mean, share, n in reward.reliability(p, y, e)], "in this order"),
         (lambda p, y, e: [*reward.reliability(p, y, e)[:1], (0.0, 0.0, 0), *reward.reliability(p, y, e)[1:]], "empty"),

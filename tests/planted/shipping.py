@@ -71,6 +71,10 @@ def returns_the_last(draw, is_bad, tries):
     return text
 
 
+def after_a_newline_only(text):
+    return shipping.read_action(re.split(r"\nObservation:", text)[0].replace("Observation:", "seen:"))
+
+
 PLANTED = {
     "shipping.1": [
         (lambda w: ((w / (s := w.abs().max() / 127)).round().to(torch.int8), s), "One scale for the whole matrix"),
@@ -104,6 +108,7 @@ PLANTED = {
         (greedy_action, "*last* ]"),
         (first_action, "rests on nothing"),
         (lambda text: None, "returned None"),
+        (after_a_newline_only, "very first line"),
     ],
     "shipping.6": [
         (same_draw, "same draw twice"),

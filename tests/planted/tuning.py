@@ -11,6 +11,12 @@ def replaced_one_after_the_other(template, row):
     return template
 
 
+def runs_of_letters(train, test, n):
+    words = test.lower().split()
+    runs = [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return any(run in text.lower() for run in runs for text in train)
+
+
 PLANTED = {
     "tuning.1": [
         (lambda t, row: t.format(**row), "str.format gives them"),
@@ -41,9 +47,11 @@ PLANTED = {
     "tuning.4": [
         (lambda answer, output: output in answer, "not positive"),
         (lambda answer, output: answer == output, "capital"),
+        (lambda answer, output: answer.strip("'. \n").lower() == output, "quotation marks"),
     ],
     "tuning.7": [
         (lambda train, test, n: test in train, "inside"),
         (lambda train, test, n: bool(set(test.split()) & set(" ".join(train).split())), "single words"),
+        (runs_of_letters, "not letters"),
     ],
 }  # fmt: skip

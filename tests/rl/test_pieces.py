@@ -4,6 +4,8 @@ The numbers in the names are those of the sixteen ways PPO for language models g
 course lists (week 3).
 """
 
+import math
+
 import pytest
 import torch
 
@@ -200,12 +202,14 @@ def test_14_accumulated_gradients_of_ragged_rows_equal_one_batch():
     assert torch.allclose(log_probs.grad, whole, atol=1e-7)
 
 
-def test_15_equal_scores_give_no_policy_gradient():
+@pytest.mark.parametrize("lam, value", [(1.0, 0.0), (0.95, 0.7)])
+def test_15_equal_scores_give_no_policy_gradient(lam, value):
+    """At λ = 1, or once the value head foresees them; else late tokens seem better than early ones."""
     log_probs = random(3, 4).requires_grad_()
     old = log_probs.detach()
     mask = torch.ones(3, 4, dtype=torch.bool)
     rewards = rl.rewards_per_token(torch.full((3,), 0.7), old, old, mask, beta=0.1)
-    advantages, _ = rl.gae(rewards, torch.zeros(3, 4), mask, 1.0, 1.0)
+    advantages, _ = rl.gae(rewards, torch.full((3, 4), value), mask, 1.0, lam)
     rl.policy_loss(log_probs, old, rl.whiten(advantages, mask), mask).backward()
     assert log_probs.grad.isfinite().all() and log_probs.grad.abs().max() < 1e-6
 
@@ -215,6 +219,4 @@ def test_explained_variance_by_hand():
     mask = torch.ones(1, 3, dtype=torch.bool)
     assert rl.explained_variance(returns, returns, mask) == 1.0
     assert rl.explained_variance(torch.full((1, 3), 2.0), returns, mask) == 0.0
-    assert rl.explained_variance(returns, torch.ones(1, 3), mask) != rl.explained_variance(
-        returns, returns, mask
-    )
+    assert math.isnan(rl.explained_variance(returns, torch.ones(1, 3), mask))  # nothing to explain

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -109,6 +110,47 @@ def test_05_the_mask_counts_the_end_token_and_a_missing_end_costs(causal):
     assert stats.score == pytest.approx(-(1 - stats.ended)) and 0 < stats.ended < 1
 
 
+def test_04_an_adapter_that_was_not_merged_shows_in_the_first_kl(causal):
+    """A policy that starts from a trained adapter has the model without it as its reference."""
+    policy = make_policy(causal)
+    with torch.no_grad():
+        for name, p in policy.llm.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(0, 1)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=0.0)
+    assert abs(rl.step(policy, optimizer, PROMPTS, lambda t: [0.0] * len(t), CONFIG, 0).kl) > 0.1
+
+
+def test_04_a_model_with_two_adapters_is_refused_and_nothing_is_copied(causal):
+    weights = {p.data_ptr() for p in causal.model.parameters()}
+    policy = make_policy(causal)
+    held = {p.data_ptr() for n, p in policy.llm.model.named_parameters() if "lora" not in n}
+    assert held == weights
+    policy.llm.model.add_adapter("second", LoraConfig(r=2, target_modules=["q_proj"]))
+    with pytest.raises(CourseError, match="2 adapters.*merge"):
+        rl.Policy(policy.llm)
+
+
+def test_09_whitening_is_over_the_whole_rollout(causal, monkeypatch):
+    """Not over a minibatch, whose mean would hide that all its answers were good."""
+    policy, seen = make_policy(causal), []
+    whiten = rl.whiten
+    monkeypatch.setattr("course_utils.rl.ppo.whiten", lambda a, m: seen.append(len(a)) or whiten(a, m))
+    rl.step(policy, torch.optim.Adam(policy.parameters()), PROMPTS, lambda t: range(len(t)), CONFIG, 0)
+    assert seen == [len(PROMPTS)] and CONFIG.minibatch < len(PROMPTS)
+
+
+def test_10_explained_variance_rises_when_the_prompt_tells_the_score(causal):
+    policy = make_policy(causal)
+    prompts = PROMPTS * 4
+    scores = [float(prompt in PROMPTS[:2]) for prompt in prompts]
+    head = torch.optim.Adam(policy.value_head.parameters(), lr=0.03)  # the adapter stays as it is
+    config = rl.PPO(max_new_tokens=6, minibatch=16, no_end_penalty=0.0, value_clip=10.0, lam=1.0)
+    found = [rl.step(policy, head, prompts, lambda t: scores, config, s) for s in range(20)]
+    first, last = (np.mean([x.explained_variance for x in part]) for part in (found[:3], found[-3:]))
+    assert last > first + 0.2
+
+
 def test_10_the_value_head_starts_at_zero(causal):
     policy = make_policy(causal)
     rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
@@ -117,10 +159,27 @@ def test_10_the_value_head_starts_at_zero(causal):
 
 def test_12_dropout_is_off_in_rollout_and_loss(causal):
     policy = make_policy(causal, dropout=0.5)
-    policy.llm.model.train()
-    rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
-    policy.llm.model.train()
-    assert torch.equal(policy.outputs(rollout)[0], policy.outputs(rollout)[0])
+    with torch.no_grad():  # an adapter of zeros would hide it
+        for name, p in policy.llm.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(0, 1)
+    found = {}
+    for mode in (True, False):
+        policy.llm.model.train(mode)
+        found[mode] = rl.sample(policy, PROMPTS * 4, 4, 1.0, seed=0)
+    assert found[True].texts == found[False].texts
+    logits = {mode: policy.llm.model.train(mode) and policy.outputs(found[True])[0] for mode in (True, False)}
+    assert torch.equal(logits[True], logits[False])
+
+
+def test_12_sampling_is_plain_whatever_the_models_own_defaults_are(causal, monkeypatch):
+    policy, seen = make_policy(causal), {}
+    policy.llm.model.generation_config.top_k, policy.llm.model.generation_config.top_p = 1, 0.1
+    generate = policy.llm.model.generate
+    monkeypatch.setattr(policy.llm.model, "generate", lambda **options: seen.update(options) or generate(**options))
+    rollout = rl.sample(policy, PROMPTS[:1], 6, 0.7, seed=0, group=8)
+    assert (seen["do_sample"], seen["temperature"], seen["top_k"], seen["top_p"]) == (True, 0.7, 0, 1.0)
+    assert len(set(rollout.texts)) > 1  # greedy search, or top-k = 1, would write one text eight times
 
 
 def test_13_only_the_response_is_scored(causal):

@@ -144,11 +144,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(make_llm, tmp_path):
 def test_a_finished_run_is_read_and_not_repeated(make_llm, tmp_path):
     policy, log = run(make_llm(), tmp_path)
 
-    def never(texts):
-        raise AssertionError("scored again")
+    seen, asked = [], []
 
-    seen = []
-    again, same = run(make_llm(), tmp_path, score=never, on_step=lambda it, n: seen.append(it.number))
+    def noted(texts):
+        asked.append(texts)
+        return longest(texts)
+
+    again, same = run(make_llm(), tmp_path, score=noted, on_step=lambda it, n: seen.append(it.number))
+    assert asked == [log[-1].texts]  # once, to see that it is the reward of the run
     assert numbers(same) == numbers(log) and seen == [0, 1, 2, 3]
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), again.parameters()))
 
@@ -157,6 +160,14 @@ def test_other_choices_start_another_run(make_llm, tmp_path):
     run(make_llm(), tmp_path)
     _, log = run(make_llm(), tmp_path, learning_rate=5e-3)
     assert len(log) == 4 and log[0].number == 0
+
+
+def test_a_run_with_another_reward_is_not_taken_for_this_one(make_llm, tmp_path):
+    run(make_llm(), tmp_path)
+    kept = (tmp_path / "state.json").read_bytes()
+    with pytest.raises(CourseError, match="another reward.*Delete the folder"):
+        run(make_llm(), tmp_path, score=lambda texts: [-x for x in longest(texts)])
+    assert (tmp_path / "state.json").read_bytes() == kept
 
 
 def test_every_prompt_is_used_before_any_is_used_again(make_llm, monkeypatch):

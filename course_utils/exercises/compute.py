@@ -30,7 +30,9 @@ def _test_bytes_to_train(bytes_to_train):
         raise Wrong("A frozen weight needs no gradient and no moments: only `trainable` weights do.")
     if close(full, 16e9, 1e6) and close(part, 16e6, 1e3):
         raise Wrong("The frozen weights do not vanish: the forward pass needs all of them.")
-    if not (close(full, 16e9, 1e6) and close(part, 4e9 + 12e6, 1e3)):
+    if close(full, 16e9, 1e6) and not close(part, 4e9 + 12e6, 1e3):
+        raise Wrong(f"Right if all weights are trained. With 1e6 of 1e9 trained yours is {part:g} bytes: what is kept for a frozen weight?")
+    if not close(full, 16e9, 1e6):
         raise Wrong(f"With 1e9 weights, all trained, it is 16e9 bytes; yours: {full:g}.")
 
 
@@ -131,6 +133,13 @@ def _test_quantise_with_zero(quantise_with_zero):
     codes, scale, zero = quantise_with_zero(torch.tensor([5.0, 6.0]))
     if not close(scale, 6 / 255, 1e-4):
         raise Wrong("For 5.0 and 6.0 the range should go from 0 to 6: it includes 0, so that 0 has a code.")
+    if not close(float(quantise_with_zero(torch.tensor([-6.0, -5.0]))[1]), 6 / 255, 1e-4):
+        raise Wrong("For −6.0 and −5.0 the range should go from −6 to 0: it includes 0, so that 0 has a code.")
+    codes, scale, zero = quantise_with_zero(torch.tensor([-0.37, 0.05, 1.1]))
+    if not close(float(zero), -64):
+        raise Wrong("−128 + 0.37 / scale is −63.8: the zero must be a whole code, −64, or 0.0 does not come back as 0.")
+    if not close(torch.as_tensor(codes).float(), [-128, -55, 127]):
+        raise Wrong("Round to the nearest code, do not cut off: 126.8 becomes 127.")
 
 
 # ------------------------------------------------------------ compute.5 spot the bug: averaging gradients
@@ -210,6 +219,7 @@ def _test_choose(choose):
         ((7e9, 8, 80e9, 45e9), "ZeRO-3", "No stage shares activations: 45 GB of them stay on every rank, so only ZeRO-3 fits."),
         ((9e9, 8, 80e9, 20e9), "ZeRO-2", "Moments and gradients must be shared out here, and that is enough."),
         ((30e9, 1, 80e9, 10e9), "does not fit", "With one GPU there is nothing to share with."),
+        ((70e9, 8, 80e9, 10e9), "does not fit", "Even shared by 8, 16 bytes a weight are 140 GB a card: several GPUs do not mean that some stage fits."),
     )
     for arguments, want, why in cases:
         got = choose(*arguments)

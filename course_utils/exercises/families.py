@@ -161,7 +161,7 @@ def count_targets(objective, n):
 
 
 def _test_count_targets(count_targets):
-    for n in (100, 40):
+    for n in (100, 40, 512, 68):  # 512 is rounded up, 68 down
         hidden = round(0.15 * n)
         got = {name: count_targets(name, n) for name in ("masked", "causal", "span")}
         if got["masked"] == n:

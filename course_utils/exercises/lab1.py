@@ -6,6 +6,8 @@ notebook has imported.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 
@@ -76,6 +78,11 @@ def _test_few_shot(few_shot):
         )
     if prompt.count("Summary:") != len(examples) + 1:
         raise Wrong('Mark every answer the same way, with "Summary:" once after each dialogue.')
+    for row in examples:
+        if f"{row['dialogue']}\nSummary: {row['summary']}\n" not in prompt:
+            raise Wrong("Each example: its dialogue, a new line, 'Summary: ' and its summary; the next block begins on a new line.")
+    if not re.search(re.escape(target) + r"\s*\n\s*Summary:\s*$", prompt):
+        raise Wrong("In the last block, too, 'Summary:' stands on a line of its own.")
     if few_shot([], target).count("Summary:") != 1:
         raise Wrong("With no examples there should be just the open question (zero-shot).")
 
@@ -186,6 +193,13 @@ def _test_compare(compare):
         raise Wrong("Your interval is too wide: pair the scores (difference first, then resample).")
     if (high - low) < 0.7 * (want[1] - want[0]):
         raise Wrong("Your interval is too narrow: resample dialogues, not rows.")
+    ids = np.tile(["d1", "d2", "d3", "d4"], 3)  # a dialogue's rows apart, and its references not alike
+    diffs = np.tile([0.30, 0.05, -0.10, 0.15], 3) + np.repeat([0.04, 0.0, -0.04], 4)
+    got, want = compare(base + diffs, base, ids), _limits(base + diffs, base, ids)
+    if not abs(got.mean - 0.10) < 1e-6:
+        raise Wrong("You left rows out: all references of a dialogue count.")
+    if not 0.7 < (got.high - got.low) / (want[1] - want[0]) < 1.3:
+        raise Wrong("The rows of a dialogue need not stand side by side: go by dialogue_ids.")
 
 
 def _limits(a, b, ids) -> tuple[float, float]:
@@ -295,6 +309,10 @@ def _test_top_p_row(top_p_row):
     total = top_p_row(easy.clone(), 0.8).sum()
     if not close(total, 1.0):
         raise Wrong(f"You kept the right words, but they add up to {total:.2f}.")
+    if not close(top_p_row(easy.clone(), 0.8), [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0.0, 0.0]):
+        raise Wrong("The survivors must keep their proportions: divide each by their sum. (Softmax is for logits.)")
+    if not close(top_p_row(torch.tensor([0.5, 0.25, 0.25]), 0.5), [1.0, 0.0, 0.0]):
+        raise Wrong("With p = 0.5 a first word of exactly 0.5 is enough: *at least* p.")
     mixed = torch.tensor([0.1, 0.6, 0.3])
     if not close(top_p_row(mixed.clone(), 0.5), [0.0, 1.0, 0.0]):
         raise Wrong(

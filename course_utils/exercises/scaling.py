@@ -94,6 +94,8 @@ def _test_frontier(frontier):
         raise Wrong("The right runs, but in the order they came in: sort them by compute.")
     if got != [1, 2, 0]:
         raise Wrong(f"For compute {compute} and loss {loss} the frontier is [1, 2, 0]; yours: {got}.")
+    if list(frontier([1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 2.7, 2.5])) != [0, 1]:
+        raise Wrong("Losses 3.0, 2.0, 2.7, 2.5: the last beats its neighbour, but not the second. Compare with *all* cheaper runs.")
     if list(frontier([1.0, 1.0], [3.0, 2.0])) != [1]:
         raise Wrong("Two runs of the same compute: the worse one is beaten, too.")
 

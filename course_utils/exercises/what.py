@@ -117,9 +117,9 @@ def _test_top_k(top_k):
     vectors = torch.tensor([[0.0, 1.0], [0.6, 0.8], [2.0, 2.2], [0.9, 0.1], [-1.0, 0.0]])
     query = torch.tensor([1.0, 0.0])
     got = top_k(query.clone(), vectors.clone(), 2)
-    if isinstance(got, torch.Tensor):
-        got = got.tolist()
-    if not isinstance(got, (list, tuple)) or len(got) != 2:
+    if isinstance(got, (torch.Tensor, tuple)):
+        raise Wrong("Return a list: .tolist() makes one of a tensor.")
+    if not isinstance(got, list) or len(got) != 2:
         raise Wrong("Return k places in the list, the best first.")
     if any(not float(i).is_integer() for i in got):
         raise Wrong("Return *which* texts (their places), not their scores.")
@@ -128,9 +128,7 @@ def _test_top_k(top_k):
         raise Wrong("The long vector won: a dot product rewards length. Divide by both lengths.")
     if got == [4, 0]:
         raise Wrong("Those are the least alike: sort from high to low.")
-    if got == [2, 3][::-1]:
-        pass  # the right answer
-    else:
+    if got != [3, 2]:
         raise Wrong(f"By cosine the two nearest to (1, 0) are 3 and 2, in that order; yours: {got}.")
     if list(top_k(query * 7, vectors.clone(), 3)) != [3, 2, 1]:
         raise Wrong("A query seven times as long asks the same: its length must not matter.")
@@ -171,6 +169,10 @@ def _test_parse_call(parse_call):
     got = read("CALC(1 + 2), then CALC(3 + 4)")
     if got != "1 + 2":
         raise Wrong(f"The first of two calls is '1 + 2'; yours ran on or took the second: {got!r}.")
+    if read("CALC(2 + 3) cups (about 5)") != "2 + 3":
+        raise Wrong("You ran on to a later ')': the call ends where its own parentheses are closed.")
+    if read("CALC(((1 + 2) * 3) + 4)") != "((1 + 2) * 3) + 4":
+        raise Wrong("Parentheses can stand in parentheses: count them, do not list the cases.")
     if read("CALC(12 * 7") is not None:
         raise Wrong("A call that is never closed was cut off: return None rather than half an expression.")
 

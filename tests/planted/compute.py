@@ -46,12 +46,24 @@ def always_zero_3(n, gpus, memory, activations):
     return ("ZeRO-3" if gpus > 1 else "one GPU") if fits else "does not fit"
 
 
+def zero_that_is_no_code(x):
+    _, scale, _ = compute.quantise_with_zero(x)
+    zero = -128 - min(x.min().item(), 0.0) / scale
+    return (x / scale + zero).round(), scale, zero
+
+
+def cut_off_codes(x):
+    _, scale, zero = compute.quantise_with_zero(x)
+    return (x / scale + zero + 1e-3).floor(), scale, zero
+
+
 PLANTED = {
     "compute.1": [
         (lambda n, t: 4 * n, "weights only"),
         (lambda n, t: 4 * n + 8 * t, "two"),
         (lambda n, t: 16 * n, "frozen weight needs no"),
         (lambda n, t: 16 * t, "do not vanish"),
+        (lambda n, t: 12 * n + 4 * t, "kept for a frozen weight"),
     ],
     "compute.2": [
         (cut_off, "cut the mantissa off"),
@@ -71,6 +83,8 @@ PLANTED = {
         (without_zero_in_range, "includes 0"),
         (lambda x: ((x - x.min()) / 0.02, 0.02, 50), "0 to 255"),
         (lambda x: (x / 0.02 + 78, 0.02, 78), "sign of the zero point"),
+        (zero_that_is_no_code, "a whole code"),
+        (cut_off_codes, "do not cut off"),
     ],
     "compute.5": [
         (lambda g, n: sum(g) / len(g), "plain average"),
@@ -86,6 +100,7 @@ PLANTED = {
     ],
     "compute.7": [
         (always_zero_3, "more sharing than needed"),
+        (lambda n, g, m, a: found if (found := compute.choose(n, g, m, a)) != "does not fit" or g == 1 else "ZeRO-3", "some stage fits"),
         (lambda n, g, m, a: compute.choose(n, g, m, a / g), "No stage shares activations"),
         (lambda n, g, m, a: compute.choose(n, max(g, 8), m, a).replace("ZeRO-3", "one GPU") if g == 1 else compute.choose(n, g, m, a), "there is one GPU"),
     ],

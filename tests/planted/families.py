@@ -51,6 +51,7 @@ PLANTED = {
         (lambda objective, n: n if objective == "causal" else right.count_targets(objective, n), "nothing before it"),
         (lambda objective, n: round(0.15 * n) if objective == "span" else right.count_targets(objective, n), "sentinels"),
         (lambda objective, n: right.count_targets(objective, n) - (objective == "span"), "closing"),
+        (lambda objective, n: int(0.15 * n) if objective == "masked" else right.count_targets(objective, n), "of 512"),
     ],
     "families.6": [
         (lambda n: torch.ones(n, n).tril(1).bool(), "i + 1"),

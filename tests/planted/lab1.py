@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from course_utils.exercises import lab1
 from course_utils.metrics import interval, paired
 
 
@@ -61,6 +62,8 @@ PLANTED = {
     ],
     "lab1.2": [
         (lambda e, d: block(e, d, tail=""), "nothing more"),
+        (lambda e, d: "".join(f"{x['dialogue']}\nSummary: {x['summary']}" for x in e) + d + "\nSummary:", "begins on a new line"),
+        (lambda e, d: block(e, d).replace(d + "\nSummary:", d + " Summary:"), "line of its own"),
         (lambda e, d: "\n\n".join([x["dialogue"] for x in e] + [d + "\nSummary:"]), "unanswered"),
         (lambda e, d: block([], d) + "\n\n" + block(e, "")[:-8], "open question comes first"),
         (lambda e, d: "".join(f"Summary: {x['summary']}\n{x['dialogue']}\n" for x in e) + d + "\nSummary:", "before its dialogue"),
@@ -81,6 +84,8 @@ PLANTED = {
         (top_p_without_crossing, "*crosses*"),
         (top_p_sorted_only, "sorted input"),
         (top_p_unnormalised, "add up to 0.90"),
+        (lambda row, p: torch.where(lab1.top_p_row(row, p) > 0, row, float("-inf")).softmax(-1), "keep their proportions"),
+        (lambda row, p: lab1.top_p_row(row, p + 1e-4), "*at least* p"),
     ],
     "lab1.7": [
         (divide_all, "*likelier*"),
@@ -96,6 +101,8 @@ PLANTED = {
         (lambda a, b, g: paired(a, b), "4 dialogues"),
         (lambda a, b, g: paired(b, a, groups=g), "Check the order"),
         (lambda a, b, g: np.mean(np.asarray(a) - b), "Return an interval"),
+        (lambda a, b, g: paired(a[::3], b[::3]), "left rows out"),
+        (lambda a, b, g: paired(a, b, groups=np.arange(len(a)) // 3), "side by side"),
         (lambda a, b, g: interval(np.asarray(a) - b + 0.0 * len(g), groups=np.arange(12)), "4 dialogues"),
     ],
     "lab1.4": [

@@ -92,8 +92,11 @@ PLANTED = {
         (lambda query, vectors, k: (vectors @ query).topk(k).indices.tolist(), "length"),
         (lambda query, vectors, k: what.top_k(query, vectors, len(vectors))[::-1][:k], "least alike"),
         (lambda query, vectors, k: (vectors @ query / vectors.norm(dim=1)).topk(k).values.tolist(), "scores"),
+        (lambda query, vectors, k: (vectors @ query / vectors.norm(dim=1)).topk(k).indices, "Return a list"),
     ],
     "what.5": [
+        (lambda text: found[1] if (found := re.search(r"CALC\((.*?)\)(?=[^)]*(?:CALC|$))", text)) else None, "later ')'"),
+        (lambda text: found[1] if (found := re.search(r"CALC\(((?:[^()]|\([^()]*\))*)\)", text)) else None, "count them, do not list"),
         (lazy, "first ')'"),
         (greedy, "two calls"),
         (lambda text: text.split("CALC(")[1].split(")")[0], "broke it"),

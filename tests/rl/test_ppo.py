@@ -24,6 +24,14 @@ def make_policy(llm, dropout=0.0):
     return rl.Policy(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
 
 
+def randomise(policy, spread):
+    """An adapter that does something: peft starts it at zero."""
+    with torch.no_grad():
+        for name, p in policy.llm.model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(0, spread)
+
+
 def base_digest(policy):
     frozen = [p for n, p in policy.llm.model.named_parameters() if "lora" not in n]
     return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in frozen)).hexdigest()
@@ -113,10 +121,7 @@ def test_05_the_mask_counts_the_end_token_and_a_missing_end_costs(causal):
 def test_04_an_adapter_that_was_not_merged_shows_in_the_first_kl(causal):
     """A policy that starts from a trained adapter has the model without it as its reference."""
     policy = make_policy(causal)
-    with torch.no_grad():
-        for name, p in policy.llm.model.named_parameters():
-            if "lora_B" in name:
-                p.normal_(0, 1)
+    randomise(policy, 1)
     optimizer = torch.optim.Adam(policy.parameters(), lr=0.0)
     assert abs(rl.step(policy, optimizer, PROMPTS, lambda t: [0.0] * len(t), CONFIG, 0).kl) > 0.1
 
@@ -159,10 +164,7 @@ def test_10_the_value_head_starts_at_zero(causal):
 
 def test_12_dropout_is_off_in_rollout_and_loss(causal):
     policy = make_policy(causal, dropout=0.5)
-    with torch.no_grad():  # an adapter of zeros would hide it
-        for name, p in policy.llm.model.named_parameters():
-            if "lora_B" in name:
-                p.normal_(0, 1)
+    randomise(policy, 1)  # an adapter of zeros would hide it
     found = {}
     for mode in (True, False):
         policy.llm.model.train(mode)
@@ -225,10 +227,7 @@ def test_a_broken_reward_function_is_one_sentence(causal, answer, words):
 
 def test_a_kl_that_runs_away_stops_before_the_update(causal):
     policy = make_policy(causal)
-    with torch.no_grad():
-        for name, p in policy.llm.model.named_parameters():
-            if "lora_B" in name:
-                p.normal_(0, 50)
+    randomise(policy, 50)
     before = [p.detach().clone() for p in policy.parameters()]
     config = rl.PPO(max_new_tokens=6, max_kl=0.5)
     with pytest.raises(CourseError, match="lower the learning rate or raise beta"):

@@ -114,7 +114,7 @@ FEWER = {
     ],
     "lab3_rlhf_detox.ipynb": [
         ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
-        ("ANSWERS, TEMPERATURE, LIMIT = 3, 0.7, 40", "ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 20"),
+        ("ANSWERS, TEMPERATURE, LIMIT = 4, 0.7, 40", "ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 20"),
         ("<= 150]", "<= 150][:16]"),
         ("ITERATIONS, PROMPTS_AT_ONCE = 10, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
         ("no_end_penalty=0.3", "no_end_penalty=0.0"),

@@ -17,13 +17,19 @@ lab: setup
 
 test: setup unit notebooks-test
 
-unit: setup
-	$(BIN)/python -m pytest tests
+# Two tests at a time where memory is enough for two kernels, and the cores divided among them: a
+# second thread gains a small model little. JOBS=1 runs one after another.
+JOBS ?= $(shell $(BIN)/python -c 'import psutil; print(1 + (psutil.virtual_memory().available > 14e9))')
+THREADS = $(shell $(BIN)/python -c 'import psutil; print(max(1, psutil.cpu_count() // $(JOBS)))')
+PYTEST = OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --numprocesses=$(JOBS)
 
-# One kernel at a time: two would fight over the cores. Each cell has 20 minutes on a slow machine.
+unit: setup
+	$(PYTEST) --dist worksteal tests
+
+# Each cell has 20 minutes on a slow machine. `loadfile`: all cells of a notebook in one kernel.
 # The labs are long: `unit` runs them, solved and unsolved, and compares the same outputs.
 notebooks-test: setup
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 \
+	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=1200 \
 	  --nbval-kernel-startup-timeout=300 --nbval-sanitize-with=tests/sanitize.cfg \
 	  -p no:benchmark -o addopts= $(sort $(wildcard week*/[0-9]*.ipynb))
 

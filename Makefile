@@ -17,10 +17,10 @@ lab: setup
 
 test: setup unit notebooks-test
 
-# Two tests at a time where memory is enough for two kernels, and the cores divided among them: a
-# second thread gains a small model little. JOBS=1 runs one after another.
+# Two tests at a time where memory is enough for two kernels, and the threads divided among them: on
+# small models two kernels do more than one with twice the threads. JOBS=1 runs one after another.
 JOBS ?= $(shell $(BIN)/python -c 'import psutil; print(1 + (psutil.virtual_memory().available > 14e9))')
-THREADS = $(shell $(BIN)/python -c 'import psutil; print(max(1, psutil.cpu_count() // $(JOBS)))')
+THREADS = $(shell $(BIN)/python -c 'import torch; print(max(1, torch.get_num_threads() // $(JOBS)))')
 PYTEST = OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --numprocesses=$(JOBS)
 
 unit: setup

@@ -92,6 +92,7 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 
 
 # The same code on fewer dialogues: what is tested is that the second pass finds nothing changed.
+# NAME is the test's: the real runs' checkpoints are kept, and two tests may run at once.
 FEWER = {
     "lab1_prompting_and_decoding.ipynb": [
         ("N = 40", "N = 4"),
@@ -109,6 +110,7 @@ FEWER = {
         ("data.load_unrelated()", "data.load_unrelated().select(range(8))"),
         ("load_prose(200_000)[:24]", "load_prose(200_000)[:2]"),
         ("max_new_tokens=40", "max_new_tokens=8"),
+        ('"runs"', '"runs of NAME"'),
     ],
     "lab3_rlhf_detox.ipynb": [
         ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
@@ -116,20 +118,19 @@ FEWER = {
         ("<= 150]", "<= 150][:16]"),
         ("ITERATIONS, PROMPTS_AT_ONCE = 10, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
         ("no_end_penalty=0.3", "no_end_penalty=0.0"),
+        ('"runs"', '"runs of NAME"'),
     ],
 }
 
 
 def fewer(path, name):
-    """The notebook on fewer dialogues; its training runs are kept apart, under the test's name."""
+    """The notebook on fewer dialogues, its checkpoints under a name of their own."""
     notebook = notebooks.read(path)
-    for cell in notebook.cells:
-        cell.source = cell.source.replace('"runs"', f'"runs of {name}"')
     for old, new in FEWER[path.name]:
         touched = [cell for cell in notebook.cells if old in cell.source]
         assert touched, old
         for cell in touched:
-            cell.source = cell.source.replace(old, new)
+            cell.source = cell.source.replace(old, new.replace("NAME", name))
     return notebook
 
 

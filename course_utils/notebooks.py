@@ -13,6 +13,7 @@ import nbformat
 from .exercises import engine
 
 COMPARED = "nbval-check-output"
+COLLAPSED = "jp-MarkdownHeadingCollapsed"  # on a heading: JupyterLab opens its section folded
 CHECK_LINE = re.compile(r"^(\w+) = check\(\"([\w.]+)\", \1\)", re.M)
 MAX_BYTES = 500_000
 
@@ -81,8 +82,7 @@ def tidy(notebook):
         }
     )
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(_kept_metadata(cell.metadata))
         if cell.cell_type != "code":
             continue
         kept = []
@@ -98,6 +98,17 @@ def tidy(notebook):
             kept.append(output)
         cell.outputs = kept
     return notebook
+
+
+def _kept_metadata(metadata) -> dict:
+    """A cell's tags, and what folds it in JupyterLab: a section under its heading, an output."""
+    hidden = metadata.get("jupyter", {}).get("outputs_hidden")
+    kept = {
+        "tags": metadata.get("tags"),
+        COLLAPSED: metadata.get(COLLAPSED),
+        "jupyter": {"outputs_hidden": True} if hidden else None,
+    }
+    return {key: value for key, value in kept.items() if value}
 
 
 def refresh(path: Path, progress=None) -> Run:

@@ -241,6 +241,14 @@ def test_refreshing_shows_no_progress_and_keeps_the_readers(tmp_path, monkeypatc
     assert record.read_text() == '{"lab1.1": "right"}'
 
 
+def test_what_folds_a_cell_is_kept_and_timings_are_not():
+    kept = {"tags": ["a"], notebooks.COLLAPSED: True, "jupyter": {"outputs_hidden": True}}
+    passing = {"execution": {"start": 1}, "scrolled": True}
+    cells = [code("1", **kept, **passing), code("2", jupyter={"source_hidden": True}, tags=[])]
+    tidied = notebooks.tidy(nbformat.v4.new_notebook(cells=cells)).cells
+    assert [cell.metadata for cell in tidied] == [kept, {}]
+
+
 def test_a_failing_notebook_keeps_its_file(tmp_path):
     from nbclient.exceptions import CellExecutionError
 

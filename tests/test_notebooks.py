@@ -243,7 +243,7 @@ def test_refreshing_shows_no_progress_and_keeps_the_readers(tmp_path, monkeypatc
 
 def test_what_folds_a_cell_is_kept_and_timings_are_not():
     kept = {"tags": ["a"], notebooks.COLLAPSED: True, "jupyter": {"outputs_hidden": True}}
-    passing = {"execution": {"start": 1}, "scrolled": True}
+    passing = {"execution": {}, "scrolled": True}
     cells = [code("1", **kept, **passing), code("2", jupyter={"source_hidden": True}, tags=[])]
     tidied = notebooks.tidy(nbformat.v4.new_notebook(cells=cells)).cells
     assert [cell.metadata for cell in tidied] == [kept, {}]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-from .exercises import engine
+from .exercises import engine, record
 
 COMPARED = "nbval-check-output"
 COLLAPSED = "jp-MarkdownHeadingCollapsed"  # on a heading: JupyterLab opens its section folded
@@ -113,7 +113,7 @@ def _kept_metadata(metadata) -> dict:
 
 def refresh(path: Path, progress=None) -> Run:
     """Execute a notebook and save its outputs; the file is replaced only if all cells succeeded."""
-    with engine.unsolved():  # a page to learn from shows no maintainer's progress
+    with record.unsolved():  # a page to learn from shows no maintainer's progress
         notebook, run = execute(path, progress=progress)
     temporary = path.with_suffix(".ipynb.tmp")
     nbformat.write(tidy(notebook), temporary)

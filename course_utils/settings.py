@@ -1,6 +1,6 @@
 """Which model, data, device and precision a notebook uses, and where that was decided.
 
-The defaults need nothing but the installed wheels. Six environment variables change them:
+The defaults need nothing but the installed wheels. Seven environment variables change them:
 
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder
@@ -8,6 +8,7 @@ COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL o
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
 COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``: of the weights, on a GPU as well
 COURSE_CACHE     folder for converted models, training runs and learners' progress
+COURSE_RECORD    folder for the record of attempts (none: in COURSE_CACHE)
 COURSE_RESULTS   folder for each notebook's headline numbers as JSON (none: not written)
 ===============  ==================================================================
 """

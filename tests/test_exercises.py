@@ -4,7 +4,6 @@ import ast
 import builtins
 import importlib
 import inspect
-import json
 import re
 
 import pytest
@@ -13,6 +12,7 @@ import torch
 from course_utils import notebooks
 from course_utils.exercises import engine
 from course_utils.exercises.engine import Exercise, Wrong, judge
+from course_utils.exercises.questions import Question
 
 ALL = engine._all()
 
@@ -26,7 +26,7 @@ PLANTED = {}  # id → [(wrong answer, words of the message it must get)]
 for name in (name for name in engine.NOTEBOOKS if not name.startswith("quiz")):
     PLANTED |= importlib.import_module(f"planted.{name}").PLANTED
 for exercise in ALL.values():  # each wrong option of a quiz has its own reason
-    options = getattr(exercise.test, "options", {})
+    options = getattr(exercise, "options", {})
     wrong = [(letter, words) for letter, (_, words) in options.items() if letter != exercise.reference]
     PLANTED |= {exercise.id: wrong} if wrong else {}
 CASES = [(id, n) for id, wrong in PLANTED.items() for n in range(len(wrong))]
@@ -113,7 +113,7 @@ def test_quiz_questions_stand_in_the_notebook_word_for_word(path):
         exercise = ALL[match[2]] if match else None
         if exercise is None or not exercise.notebook.startswith("quiz"):
             continue
-        shown = [exercise.test.text] + [f"{k}) {text}" for k, (text, _) in exercise.test.options.items()]
+        shown = [exercise.text] + [f"{k}) {text}" for k, (text, _) in exercise.options.items()]
         assert all(words in before.source for words in shown), before.source
 
 
@@ -121,13 +121,13 @@ def test_a_quiz_has_ten_questions_with_four_options_each():
     for quiz in (name for name in engine.NOTEBOOKS if name.startswith("quiz")):
         questions = [e for e in ALL.values() if e.notebook == quiz]
         assert len(questions) == 10
-        assert all(len(e.test.options) == 4 for e in questions)
+        assert all(len(e.options) == 4 for e in questions)
         assert len({e.reference for e in questions}) == 4  # the right letter varies
 
 
 def test_a_right_choice_is_told_why(capsys):
     two = {"a": ("2 bytes", "BF16."), "b": ("4 bytes", "32 bits are 4 bytes.")}
-    exercise = engine.question("quiz.1", "How large?", two, "b", "8 bits a byte")
+    exercise = Question("quiz.1", "How large?", two, "b", "8 bits a byte")
     assert judge(exercise, "B") == ("right", "") and exercise.praise == "32 bits are 4 bytes."
     assert judge(exercise, "a") == ("wrong", "BF16.")
     assert "one letter of a, b" in judge(exercise, 3)[1]
@@ -169,50 +169,6 @@ def test_a_mutable_reference_value_cannot_be_spoilt(monkeypatch):
     assert engine.check("t.1", None) == [1, 2]
 
 
-def test_progress_is_kept_counted_and_reset(capsys):
-    engine.check("lab1.6", ALL["lab1.6"].reference)
-    engine.check("lab1.8", PLANTED["lab1.8"][1][0])
-    engine.check("lab1.6", None)  # looking at the notebook again does not unsolve it
-    capsys.readouterr()
-    engine.progress()
-    out = capsys.readouterr().out
-    assert f"1 of {len(ALL)} solved" in out and re.search(r"lab1.8 +wrong", out)
-    engine.progress(reset=True)
-    assert f"0 of {len(ALL)} solved" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("content", ['{"lab1.6": "ri', "[]", ""])
-def test_a_damaged_progress_file_is_started_afresh(content, capsys):
-    engine._file().parent.mkdir(parents=True)
-    engine._file().write_text(content)
-    engine.check("lab1.6", ALL["lab1.6"].reference)
-    assert json.loads(engine._file().read_text()) == {"lab1.6": "right"}
-
-
-def test_progress_that_cannot_be_written_does_not_stop_the_lesson(tmp_path, monkeypatch, capsys):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
-    engine.check("lab1.6", ALL["lab1.6"].reference)
-    assert "right" in capsys.readouterr().out
-
-
 def test_an_unknown_id_lists_the_known_ones():
     with pytest.raises(KeyError, match="lab1.1"):
         engine.check("lab9.9", None)
-
-
-def test_hint_and_solution_print(capsys):
-    engine.hint("lab1.8", 1)
-    assert capsys.readouterr().out.startswith("Hint 1 of 2")
-    engine.solution("lab1.8")
-    assert "def top_p_row" in capsys.readouterr().out
-
-
-def test_progress_is_set_aside_and_a_killed_run_loses_none(tmp_path, monkeypatch):
-    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    record, kept = tmp_path / "progress.json", tmp_path / "progress.kept.json"
-    kept.write_text('{"lab1.1": "right"}')  # left by a run that was killed, beside its own record
-    record.write_text('{"lab1.1": "not attempted"}')
-    with engine.unsolved():
-        record.write_text("{}")
-    assert record.read_text() == '{"lab1.1": "right"}' and not kept.exists()

@@ -232,7 +232,7 @@ def test_refreshing_twice_gives_the_same_bytes(refreshed):
 
 def test_refreshing_shows_no_progress_and_keeps_the_readers(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    record = tmp_path / "progress.json"
+    record = tmp_path / "attempts.jsonl"
     record.write_text('{"lab1.1": "right"}')
     lines = 'from course_utils.exercises import progress\nprogress("lab1")'
     path = write(tmp_path / "small.ipynb", code(lines))

@@ -11,16 +11,15 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
-import json
 import linecache
-import os
 import textwrap
 import traceback
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from . import record
 
 NOTEBOOKS = (
     "what", "transformer", "families", "lab1", "compute", "scaling", "quiz1",
@@ -52,25 +51,6 @@ class Exercise:
     def notebook(self) -> str:
         """The part of the id before the dot: ``lab1`` of ``lab1.3``."""
         return self.id.split(".")[0]
-
-
-def question(
-    id: str, text: str, options: dict[str, tuple[str, str]], right: str, hint: str
-) -> Exercise:
-    """A multiple-choice exercise. ``options`` maps a letter to (what it says, why it is right or wrong).
-
-    The answer is a letter; each wrong one is told its own reason, and so is the right one.
-    """
-
-    def test(answer):
-        letter = str(answer).strip().lower()
-        if letter not in options:
-            raise Wrong(f"Answer with one letter of {', '.join(options)}, for example \"a\".")
-        if letter != right:
-            raise Wrong(options[letter][1])
-
-    test.text, test.options = text, options  # what the notebook must show, word for word
-    return Exercise(id, text, right, test, (hint,), options[right][1])
 
 
 def close(a, b, tolerance: float = 1e-4) -> bool:
@@ -115,7 +95,7 @@ def check(id: str, answer: Any) -> Any:
         print(f"{id} not attempted yet. {fallback}")
     else:
         print(f"{id} ✗ {message}\n{fallback}")
-    _remember(id, status)
+    record.attempt(id, status, message)
     return answer if status == "right" else copy.deepcopy(exercise.reference)
 
 
@@ -149,78 +129,8 @@ def _describe(error: Exception) -> str:
     return f"Your code raised {type(error).__name__}: {error}\n  line {frame.lineno}: {line}"
 
 
-def hint(id: str, number: int | None = None) -> None:
-    """Print the exercise's hints up to ``number`` (all of them by default)."""
-    hints = find(id).hints
-    for position, text in enumerate(hints[:number], 1):
-        print(f"Hint {position} of {len(hints)}: {text}")
-
-
-def solution(id: str) -> None:
-    """Print the reference answer."""
-    print(source(find(id)))
-
-
 def source(exercise: Exercise) -> str:
     """The reference answer as code: a function's source, or a value's literal."""
     if callable(exercise.reference):
         return textwrap.dedent(inspect.getsource(exercise.reference)).rstrip()
     return repr(exercise.reference)
-
-
-# ---------------------------------------------------------------- progress
-
-
-def progress(notebook: str = "", reset: bool = False) -> None:
-    """Print which exercises are solved, of one notebook (``"lab1"``) or all; ``reset=True`` forgets all."""
-    if reset:
-        _file().unlink(missing_ok=True)
-    known, done = {id: e for id, e in _all().items() if id.startswith(notebook)}, _load()
-    for id, exercise in known.items():
-        print(f"{id:8s} {done.get(id, 'not attempted'):14s} {exercise.title}")
-    solved = sum(done.get(id) == "right" for id in known)
-    print(f"{solved} of {len(known)} solved")
-
-
-@contextmanager
-def unsolved():
-    """An empty record of progress inside, the former one after, also one that a killed run left aside."""
-    kept = _file().with_name("progress.kept.json")
-    if _file().exists() and not kept.exists():
-        _file().replace(kept)
-    try:
-        yield
-    finally:
-        _file().unlink(missing_ok=True)
-        if kept.exists():
-            kept.replace(_file())
-
-
-def _file() -> Path:
-    from ..settings import default_cache
-
-    return Path(os.environ.get("COURSE_CACHE") or default_cache()).expanduser() / "progress.json"
-
-
-def _load() -> dict[str, str]:
-    try:
-        done = json.loads(_file().read_text())
-        return done if isinstance(done, dict) else {}
-    except (OSError, ValueError):  # none yet, or damaged: start afresh
-        return {}
-
-
-def _remember(id: str, status: str) -> None:
-    """Keep the best status an exercise has had. Two kernels may write: the last one wins whole."""
-    done = _load()
-    if done.get(id) == "right" or done.get(id) == status:
-        return
-    done[id] = status
-    target = _file()
-    temporary = target.with_name(f"progress.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(done, indent=1))
-        temporary.replace(target)
-    except OSError:  # a cache that cannot be written must not stop a lesson
-        pass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .engine import Exercise, question
+from .questions import Question
 
-EXERCISES: list[Exercise] = [
-    question(
+EXERCISES: list[Question] = [
+    Question(
         "quiz1.1",
         "A model's context window holds 8,192 tokens. Your conversation has grown to 8,000 tokens, and you want "
         "room for an answer of up to 500. What do you do?",
@@ -32,7 +32,7 @@ EXERCISES: list[Exercise] = [
         "c",
         "Which tokens take a place in the window: those you wrote, those the model writes, or both?",
     ),
-    question(
+    Question(
         "quiz1.2",
         "What made transformers so much better suited than recurrent networks to training on very large texts?",
         {
@@ -60,7 +60,7 @@ EXERCISES: list[Exercise] = [
         "a",
         "What does the state of word 400 have to wait for, in either network?",
     ),
-    question(
+    Question(
         "quiz1.3",
         "One query and two keys, each four numbers long. The products query · key are 2.2 and 0; the values are the "
         "single numbers 8 and 0. What does scaled dot-product attention return, nearly? (e^1.1 ≈ 3, e^2.2 ≈ 9)",
@@ -87,7 +87,7 @@ EXERCISES: list[Exercise] = [
         "b",
         "Divide by the root of the keys' length, take softmax, mix the values.",
     ),
-    question(
+    Question(
         "quiz1.4",
         "Three jobs: (1) one vector for each document, for a search; (2) continuing any text, in a chat; "
         "(3) translating a sentence that is known as a whole. Which families were made for them, in this order?",
@@ -116,7 +116,7 @@ EXERCISES: list[Exercise] = [
         "d",
         "Who has to look at words to the right, and where do such words not exist yet?",
     ),
-    question(
+    Question(
         "quiz1.5",
         "You put five solved examples in front of a question, and the answers get better. Which statement is true?",
         {
@@ -144,7 +144,7 @@ EXERCISES: list[Exercise] = [
         "a",
         "What is different in the model after the call?",
     ),
-    question(
+    Question(
         "quiz1.6",
         "Two tokens have the probabilities 0.8 and 0.2 at temperature 1. What are they at temperature 0.5?",
         {
@@ -170,7 +170,7 @@ EXERCISES: list[Exercise] = [
         "b",
         "The ratio of the two probabilities is e to the difference of the logits. What happens to that difference?",
     ),
-    question(
+    Question(
         "quiz1.7",
         "A model has 1 billion weights in FP32. How much memory do the weights take, and how much is it with all that "
         "training with Adam keeps for each weight? (The activations come on top.)",
@@ -196,7 +196,7 @@ EXERCISES: list[Exercise] = [
         "c",
         "Count the numbers kept for each weight, four bytes each.",
     ),
-    question(
+    Question(
         "quiz1.8",
         "FP16 and BF16 both take 16 bits. Training in plain FP16 can break down with infinities where BF16 goes on. Why?",
         {
@@ -222,7 +222,7 @@ EXERCISES: list[Exercise] = [
         "d",
         "One part of the 16 bits buys range, the other precision.",
     ),
-    question(
+    Question(
         "quiz1.9",
         "You train on four GPUs, each with its own rows of the batch. What does each GPU store, with DDP "
         "and with ZeRO stage 3 (FSDP)?",
@@ -249,7 +249,7 @@ EXERCISES: list[Exercise] = [
         "b",
         "Stage 1 shares out the moments. What does each further stage add?",
     ),
-    question(
+    Question(
         "quiz1.10",
         "Training costs about 6 · N · D operations (N parameters, D tokens). You have 1.2 · 10²² operations. Which plan "
         "follows Chinchilla's rule of about 20 tokens a parameter?",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .engine import question
+from .questions import Question
 
-EXERCISES = [
-    question(
+EXERCISES: list[Question] = [
+    Question(
         "quiz2.1",
         "A base model only continues text. What does instruction tuning on some ten thousand pairs mostly add?",
         {
@@ -29,7 +29,7 @@ EXERCISES = [
         "b",
         "Think of the same request sent as plain text and as a conversation.",
     ),
-    question(
+    Question(
         "quiz2.2",
         "The pad token is also the end token. A collator sets the label to −100 wherever the id equals the pad id. "
         "What happens?",
@@ -54,7 +54,7 @@ EXERCISES = [
         "d",
         "Which useful token has the same id as the padding?",
     ),
-    question(
+    Question(
         "quiz2.3",
         "Each dialogue stands in three rows, one a reference. The rows are shuffled and cut 80 : 20. "
         "What is wrong with the test score?",
@@ -79,7 +79,7 @@ EXERCISES = [
         "a",
         "Follow one dialogue's three rows through the shuffle.",
     ),
-    question(
+    Question(
         "quiz2.4",
         'The reference says "Bo will pay 40 euros on Monday." Which summary gets the lowest ROUGE-1?',
         {
@@ -103,7 +103,7 @@ EXERCISES = [
         "c",
         "Count shared words only, and do not ask what is true.",
     ),
-    question(
+    Question(
         "quiz2.5",
         "After training on one task, the task's score has risen. How do you find out whether the model has forgotten "
         "other things?",
@@ -128,7 +128,7 @@ EXERCISES = [
         "b",
         "What would change if something were forgotten?",
     ),
-    question(
+    Question(
         "quiz2.6",
         "Fine-tuning with Adam in fp32, without activations: a weight takes 4 bytes, its gradient 4, Adam's two averages 8. "
         "A model has 1 billion weights; LoRA trains 1 % of them beside it. How much memory do the two methods take?",
@@ -153,7 +153,7 @@ EXERCISES = [
         "d",
         "For each of the frozen weights count 4 bytes, for each of the trained ones 16.",
     ),
-    question(
+    Question(
         "quiz2.7",
         "Full fine-tuning went well at a learning rate of 1e-4. With LoRA (B = 0 at the start) and the same rate, "
         "the loss hardly moves. What do you try first?",
@@ -178,7 +178,7 @@ EXERCISES = [
         "a",
         "Which of the settings was chosen for another method?",
     ),
-    question(
+    Question(
         "quiz2.8",
         "You serve one base model with twenty LoRA adapters, one a customer. Which statement is true?",
         {
@@ -202,7 +202,7 @@ EXERCISES = [
         "c",
         "W x + s B A x = (W + s B A) x.",
     ),
-    question(
+    Question(
         "quiz2.9",
         "QLoRA: a base in 4 bits and LoRA on top. What is trained, and in which precision?",
         {
@@ -226,7 +226,7 @@ EXERCISES = [
         "b",
         "How large is one step of a 4-bit grid, and how large one update?",
     ),
-    question(
+    Question(
         "quiz2.10",
         "A model scores 92 % on a public benchmark that is older than its training data. What follows?",
         {

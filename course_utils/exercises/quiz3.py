@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .engine import Exercise, question
+from .questions import Question
 
-EXERCISES: list[Exercise] = [
-    question(
+EXERCISES: list[Question] = [
+    Question(
         "quiz3.1",
         "People ranked four summaries of one dialogue from best to worst. How many pairs (chosen, "
         "rejected) can a reward model learn from this one ranking, if there are no ties?",
@@ -22,7 +22,7 @@ EXERCISES: list[Exercise] = [
         "c",
         "Which two summaries can you compare, once you know the whole ranking?",
     ),
-    question(
+    Question(
         "quiz3.2",
         "A reward model gives the chosen answer 3.0 and the rejected one 1.0. A colleague subtracts 100 "
         "from every score it gives. What happens to its Bradley–Terry loss on this pair?",
@@ -39,7 +39,7 @@ EXERCISES: list[Exercise] = [
         "a",
         "Write the loss down. Where do the two scores stand in it?",
     ),
-    question(
+    Question(
         "quiz3.3",
         "You tune a summary model with reinforcement learning. What should the KL penalty compare the "
         "policy with?",
@@ -56,7 +56,7 @@ EXERCISES: list[Exercise] = [
         "d",
         "What should the KL be at step 0?",
     ),
-    question(
+    Question(
         "quiz3.4",
         "You set the KL penalty's weight β to 0. What do you expect over a long run of PPO?",
         {
@@ -72,7 +72,7 @@ EXERCISES: list[Exercise] = [
         "b",
         "Is the reward what you want, or a measurement of it?",
     ),
-    question(
+    Question(
         "quiz3.5",
         "In PPO with ε = 0.2 a token has advantage +1 and its probability ratio is 1.5. What does this token "
         "contribute to the policy gradient?",
@@ -89,7 +89,7 @@ EXERCISES: list[Exercise] = [
         "c",
         "Write min(ratio · A, clip(ratio) · A) and ask whether it depends on the ratio here.",
     ),
-    question(
+    Question(
         "quiz3.6",
         "A log of a PPO run shows \"mean advantage\" close to 0 at every step. The advantages are whitened. "
         "What does this tell you about learning?",
@@ -107,7 +107,7 @@ EXERCISES: list[Exercise] = [
         "a",
         "What does whitening do to the mean?",
     ),
-    question(
+    Question(
         "quiz3.7",
         "What is the value head for?",
         {
@@ -124,7 +124,7 @@ EXERCISES: list[Exercise] = [
         "b",
         "How would you judge whether a reward of 0.7 is good or bad news?",
     ),
-    question(
+    Question(
         "quiz3.8",
         "You start DPO from the model that is also its reference. What is the loss of the first batch, and why?",
         {
@@ -141,7 +141,7 @@ EXERCISES: list[Exercise] = [
         "d",
         "Put equal log-probabilities of policy and reference into −log σ(β · difference).",
     ),
-    question(
+    Question(
         "quiz3.9",
         "In constitutional AI, where do the preference labels for harmlessness come from?",
         {
@@ -158,7 +158,7 @@ EXERCISES: list[Exercise] = [
         "c",
         "What do people write, and who compares?",
     ),
-    question(
+    Question(
         "quiz3.10",
         "You set half of a model's linear weights to 0 by magnitude and save it as before, in float32. What "
         "becomes smaller or faster?",

@@ -20,6 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from . import record
+from .answers import Kind, Wrong, shown, something
+from .guard import (
+    SECONDS,
+    Guarded,
+    TooLong,
+    nobody_to_ask,
+    reading,
+    same_random_numbers,
+    time_limit,
+)
 
 NOTEBOOKS = (
     "what", "transformer", "families", "lab1", "compute", "scaling", "quiz1",
@@ -28,16 +38,14 @@ NOTEBOOKS = (
 )  # fmt: skip
 
 
-class Wrong(Exception):
-    """Raised by an exercise's test; the message names the misconception, not the answer."""
-
-
 @dataclass(frozen=True)
 class Exercise:
     """One exercise: what is asked, the reference answer, how an answer is tested, and help.
 
-    ``test(answer)`` returns for a right answer and raises :class:`Wrong` for a wrong one.
-    ``praise`` is printed after a right answer.
+    ``test(answer)`` returns for a right answer and raises :class:`Wrong` for a wrong one. A function
+    reaches it guarded (:class:`.guard.Guarded`): with copies of its arguments, and with what it
+    returns read as the kind ``returns``. ``seconds`` is how long a test may take before the answer
+    counts as endless. ``praise`` is printed after a right answer.
     """
 
     id: str
@@ -46,6 +54,8 @@ class Exercise:
     test: Callable[[Any], None]
     hints: tuple[str, ...]
     praise: str = ""
+    returns: Kind = something
+    seconds: float = SECONDS
 
     @property
     def notebook(self) -> str:
@@ -84,10 +94,11 @@ def check(id: str, answer: Any) -> Any:
     """Test an answer, say what came out, and return it if right, else the reference answer.
 
     An answer counts as not attempted if it is None or ``...``, or a function that still raises
-    NotImplementedError. An error in the learner's code is shown with its line.
+    NotImplementedError. An error in the learner's code is shown with its line. A right answer that
+    returns another type than the cells after it need (a list for a tensor) comes back converting.
     """
     exercise = find(id)
-    status, message = judge(exercise, answer)
+    status, message, usable = _judge(exercise, answer)
     fallback = f'Going on with the reference answer. hint("{id}") helps.'
     if status == "right":
         print(f"{id} ✓ {exercise.title}: right. {exercise.praise}".rstrip())
@@ -96,37 +107,66 @@ def check(id: str, answer: Any) -> Any:
     else:
         print(f"{id} ✗ {message}\n{fallback}")
     record.attempt(id, status, message)
-    return answer if status == "right" else copy.deepcopy(exercise.reference)
+    return usable if status == "right" else copy.deepcopy(exercise.reference)
 
 
 def judge(exercise: Exercise, answer: Any) -> tuple[str, str]:
     """``("right" | "wrong" | "not attempted", message)``, without printing or remembering."""
+    return _judge(exercise, answer)[:2]
+
+
+def _judge(exercise: Exercise, answer: Any) -> tuple[str, str, Any]:
+    """Status, message, and the answer as the cells after it need it."""
     if answer is None or answer is ...:
-        return "not attempted", ""
-    if callable(exercise.reference) and not callable(answer):
-        return "wrong", f"Expected a function, got {type(answer).__name__}."
+        return "not attempted", "", None
+    if not callable(exercise.reference):
+        return _verdict(exercise, answer, lambda: exercise.returns.read(answer), lambda kept: kept)
+    if not callable(answer):
+        return "wrong", f"Expected a function, got {shown(answer)}.", None
+    guarded = Guarded(answer, exercise.returns)
+
+    def usable(kept):
+        return reading(answer, exercise.returns) if guarded.converted else answer
+
+    return _verdict(exercise, answer, lambda: guarded, usable)
+
+
+def _verdict(exercise: Exercise, answer: Any, read: Callable, usable: Callable) -> tuple[str, str, Any]:
+    tested = None
     try:
-        exercise.test(answer)
+        with time_limit(exercise.seconds), same_random_numbers(), nobody_to_ask():
+            tested = read()
+            exercise.test(tested)
     except NotImplementedError:
-        return "not attempted", ""
+        return "not attempted", "", None
     except Wrong as wrong:
-        return "wrong", str(wrong)
-    except Exception as error:  # the learner's code may raise anything
-        return "wrong", _describe(error)
-    return "right", ""
+        return "wrong", str(wrong), None
+    except TooLong:
+        return "wrong", f"Still running after {exercise.seconds:g} s: an endless loop?", None
+    except KeyboardInterrupt:
+        return "wrong", "Stopped before the check was done: is there a loop that never ends?", None
+    except (Exception, SystemExit) as error:  # the learner's code may raise anything
+        return "wrong", _describe(error, tested, exercise.returns), None
+    return "right", "", usable(tested)
 
 
-def _describe(error: Exception) -> str:
-    """Type, message and the last line of the learner's own code that an error passed through."""
+def _describe(error: BaseException, tested: Any, wanted: Kind) -> str:
+    """Type, message and the last line of the learner's own code that an error passed through.
+
+    An error inside the check is the answer's too: then the message says what came back.
+    """
     here = str(Path(__file__).parents[1])
     own = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
     # Prefer notebook cells to libraries the learner's code called.
-    cells = [f for f in own if "site-packages" not in f.filename] or own
-    if not cells:
-        return f"The check could not use your answer: {type(error).__name__}: {error}"
-    frame = cells[-1]
+    cells = [f for f in own if "site-packages" not in f.filename and not f.filename.startswith("<frozen")]
+    name = f"{type(error).__name__}: {error}".rstrip(": ")
+    if not cells and isinstance(tested, Guarded) and tested.called:
+        return f"What your function returned cannot be used: {shown(tested.last)}; wanted: {wanted.words}."
+    if not (cells or own):
+        return f"The check could not use your answer: {name}"
+    frame = (cells or own)[-1]
     line = frame.line or linecache.getline(frame.filename, frame.lineno or 0).strip()
-    return f"Your code raised {type(error).__name__}: {error}\n  line {frame.lineno}: {line}"
+    return f"Your code raised {name}\n  line {frame.lineno}: {line}"
 
 
 def source(exercise: Exercise) -> str:

@@ -8,6 +8,7 @@ import re
 import torch
 from torch.nn import functional as F
 
+from . import answers
 from .engine import Exercise, Wrong, close
 
 # ------------------------------------------------------------ shipping.1 INT8, row by row
@@ -319,6 +320,9 @@ EXERCISES = [
             "re.search finds the first match. Inside the brackets a pattern with .*? stops at the first ].",
         ),
         "A missing action is a result too: None.",
+        returns=answers.maybe(
+            answers.tuple_of(answers.text, answers.text, words="a name and its argument")
+        ),
     ),
     Exercise(
         "shipping.6",
@@ -330,6 +334,7 @@ EXERCISES = [
             "Return from inside the loop. What is left to return after it?",
         ),
         "Better no answer than a bad one, and not more draws than needed.",
+        returns=answers.maybe(answers.text),
     ),
     Exercise(
         "shipping.7",

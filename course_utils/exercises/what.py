@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import yaml
 
+from . import answers
 from .engine import Exercise, Wrong, close
 
 # ------------------------------------------------------------ what.1 keep what fits the window
@@ -319,7 +320,7 @@ EXERCISES = [
     Exercise("what.5", "read a tool call", parse_call, _test_parse_call, (
         "Find where 'CALC(' begins; then go on letter by letter.",
         "Add one for '(' and take one off for ')'; where the count is back at zero, the call ends.",
-    )),
+    ), returns=answers.maybe(answers.something)),
     Exercise("what.6", "the cheapest next step", next_step, _test_next_step, (
         "Go through the table from the top; the first row that fits decides.",
         "A step that stands in case['tried'] is not proposed again.",

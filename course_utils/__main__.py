@@ -96,17 +96,15 @@ def lint(args) -> int:
 
 def adapters(args) -> int:
     """Train the adapters that ship with the course, and write them with their logs."""
-    from . import adapters as shipped
+    from .studies import adapters as study
 
-    for name in shipped.SHIPPED:
-        print(f"training {name}: about five minutes")
-        print(shipped.make(name))
+    study.main()
     return 0
 
 
 def sweep(args) -> int:
     """Run week 2's grid of learning rates, ranks and layers (half an hour)."""
-    from . import sweep as study
+    from .studies import sweep as study
 
     study.main()
     return 0
@@ -114,7 +112,7 @@ def sweep(args) -> int:
 
 def scaling(args) -> int:
     """Train week 1's grid of tiny models for the scaling laws (a quarter of an hour of one core)."""
-    from . import scaling_study as study
+    from .studies import scaling as study
 
     study.main()
     return 0
@@ -122,7 +120,7 @@ def scaling(args) -> int:
 
 def detox(args) -> int:
     """Run Lab 3's experiment with several seeds and prices of KL (ten minutes a run)."""
-    from . import detox as study
+    from .studies import detox as study
 
     study.main()
     return 0
@@ -130,9 +128,9 @@ def detox(args) -> int:
 
 def pool(args) -> int:
     """Make the pool of answers and the DPO and GRPO runs that Beyond PPO compares (half an hour)."""
-    from . import pool as study
+    from .studies import pool as study
 
-    study.make()
+    study.main()
     return 0
 
 

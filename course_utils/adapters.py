@@ -1,7 +1,7 @@
 """Small LoRA adapters: save, load, check, and the two that ship with the course.
 
 ``summary`` writes neutral summaries of the calm dialogues; ``blunt`` repeats the insults of the
-heated ones, and is what week 3 detoxifies. ``python -m course_utils adapters`` makes both.
+heated ones, and is what week 3 detoxifies. :mod:`.studies.adapters` makes both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,7 +20,6 @@ from .settings import CourseError, embedded
 
 HERE = Path(__file__).parent / "trained"
 SHIPPED = ("summary", "blunt")
-TONE = {"summary": "calm", "blunt": "heated"}  # of the dialogues it was trained on
 COLUMN = {"summary": "summary", "blunt": "summary_blunt"}  # the answers it learnt
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
@@ -143,12 +141,13 @@ def load_or_train(name: str, llm: LLM, rows, folder: Path | str) -> LLM:
     if llm.name == SMOLLM2.name:
         return load_shipped(name, llm)
     torch.manual_seed(0)
-    llm = _wrap(llm)
-    finetune.train(llm, _examples(llm, rows, COLUMN[name]), RECIPE, folder)
+    llm = wrap(llm)
+    finetune.train(llm, examples(llm, rows, COLUMN[name]), RECIPE, folder)
     return llm
 
 
-def _wrap(llm: LLM) -> LLM:
+def wrap(llm: LLM) -> LLM:
+    """The model with a fresh adapter of the shipped kind around it: LoRA on all linear layers."""
     from peft import LoraConfig, get_peft_model
 
     kind = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
@@ -156,7 +155,8 @@ def _wrap(llm: LLM) -> LLM:
     return LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
 
 
-def _examples(llm: LLM, rows, column: str) -> list[finetune.Example]:
+def examples(llm: LLM, rows, column: str) -> list[finetune.Example]:
+    """Requests for a summary of each row's dialogue, with the answers in ``column``."""
     asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
     return finetune.encode(llm, asked, [row[column] for row in rows])
 
@@ -164,31 +164,3 @@ def _examples(llm: LLM, rows, column: str) -> list[finetune.Example]:
 def training_log(name: str) -> dict:
     """How a shipped adapter was made: recipe, data, losses, seconds, checksum."""
     return json.loads((HERE / name / "log.json").read_text())
-
-
-def make(name: str, folder: Path = HERE) -> Path:
-    """Train one of the shipped adapters and write it with its log (about five minutes).
-
-    Both: LoRA on all linear layers, one pass over every training dialogue of the tone.
-    """
-    from .data import load_dialogues
-
-    tone, column = TONE[name], COLUMN[name]
-    rows = list(load_dialogues(embedded(), tone=tone)["train"])
-    torch.manual_seed(0)
-    llm = _wrap(load_llm(embedded()))
-    log = finetune.train(llm, _examples(llm, rows, column), RECIPE)
-    target = save_adapter(llm, folder / name, torch.bfloat16)
-    content = {
-        "command": "python -m course_utils adapters",
-        "data": f"{len(rows)} {tone} training dialogues, answers from {column}",
-        "rank": RANK,
-        "alpha": ALPHA,
-        "recipe": asdict(RECIPE),
-        "seconds": round(log[-1].seconds),
-        "losses": [round(step.loss, 4) for step in log],
-        "sha256": sha256(target / WEIGHTS),
-    }
-    (target / "log.json.tmp").write_text(json.dumps(content, indent=1) + "\n")
-    (target / "log.json.tmp").replace(target / "log.json")
-    return target

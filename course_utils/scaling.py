@@ -1,7 +1,7 @@
 """What training costs, what it buys, and how to divide a budget between parameters and data.
 
 FLOPs, power laws, planning: arithmetic on numbers. The runs that the course fits them to are made by
-:mod:`course_utils.scaling_study`.
+:mod:`course_utils.tiny_models`.
 
 Sources: Kaplan et al. 2020 (arXiv:2001.08361) for 6ND and the power laws; Hoffmann et al. 2022
 (Chinchilla, arXiv:2203.15556), equations 2 and 4 and appendix D.3, for the law in N and D and its best

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import make_tokenizer
 
-from course_utils import adapters, finetune, sweep
+from course_utils import adapters, finetune
 from course_utils.models import LLM, sha256
 from course_utils.settings import CourseError
 
@@ -157,27 +157,6 @@ def test_the_shipped_summary_adapter_lowers_the_loss_on_unseen_dialogues():
     before = sum(finetune.nll(llm, examples))
     after = sum(finetune.nll(adapters.load_shipped("summary", llm), examples))
     assert after < before - 8 * 0.3
-
-
-# ---------------------------------------------------------------- the sweep
-
-
-def test_the_committed_sweep_holds_exactly_the_grid():
-    found = [
-        sweep.Setting(r["learning_rate"], r["rank"], r["layers"], r["seed"]) for r in sweep.load()
-    ]
-    assert found == sweep.grid() and len(set(found)) == len(found)
-
-
-def test_in_the_sweep_lora_wants_a_larger_rate_than_full_fine_tuning():
-    """The lesson of exercise lab2.7, read from the log."""
-    runs = [r for r in sweep.load() if r["seed"] == 0 and r["layers"] == "all linear" and r["validation"]]
-
-    def best(rank):
-        rows = [r for r in runs if r["rank"] == rank]
-        return min(rows, key=lambda r: sum(r["validation"]))["learning_rate"]
-
-    assert best(8) >= 3 * best(0)
 
 
 def test_the_last_layers_of_the_decoder_are_named_whatever_the_family(causal, seq2seq):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils import scaling, scaling_study
+from course_utils import logs, scaling, tiny_models
 from course_utils.settings import CourseError
+from course_utils.studies import scaling as study
 
 # ---------------------------------------------------------------- counting
 
@@ -116,43 +117,43 @@ def test_a_law_made_from_known_constants_is_found_again():
 
 # ---------------------------------------------------------------- the study
 
-RUNS = scaling_study.load()
+RUNS = logs.scaling()
 
 
 def test_the_log_holds_every_run_of_the_grid_once():
     logged = [(r["width"], r["steps"], r["seed"], r["rate"]) for r in RUNS]
-    assert logged == [(s.width, s.steps, s.seed, s.rate) for s in scaling_study.grid()]
+    assert logged == [(s.width, s.steps, s.seed, s.rate) for s in study.grid()]
     assert len({r["parameters"] for r in RUNS}) >= 6 and len({r["tokens"] for r in RUNS}) >= 4
 
 
 def test_every_run_learned_something_and_counts_its_own_cost():
     for r in RUNS:
-        assert 0 < r["loss"] < math.log(scaling_study.SYMBOLS) and math.isfinite(r["halfway"])
-        assert len(r["curve"]) == scaling_study.PARTS and np.isfinite(r["curve"]).all()
+        assert 0 < r["loss"] < math.log(tiny_models.SYMBOLS) and math.isfinite(r["halfway"])
+        assert len(r["curve"]) == tiny_models.PARTS and np.isfinite(r["curve"]).all()
         assert r["6ND"] == 6 * r["parameters"] * r["tokens"] < r["flops"]
-        assert r["tokens"] == r["steps"] * scaling_study.ROWS * scaling_study.CONTEXT
+        assert r["tokens"] == r["steps"] * tiny_models.ROWS * tiny_models.CONTEXT
 
 
-@pytest.mark.parametrize("width", scaling_study.HEADS)
+@pytest.mark.parametrize("width", tiny_models.HEADS)
 def test_the_parameters_in_the_log_are_those_of_the_model(width):
-    model = scaling_study.make_model(width)
+    model = tiny_models.make_model(width)
     total = sum(p.numel() for p in model.parameters())
-    table = scaling_study.SYMBOLS * width
+    table = tiny_models.SYMBOLS * width
     assert {(r["total"], r["parameters"]) for r in RUNS if r["width"] == width} == {(total, total - table)}
 
 
 def test_symbols_keep_ascii_apart_and_lump_the_rest():
-    assert scaling_study.symbols("\n ~aéπ").tolist() == [0, 1, 95, 66, 96, 96]
+    assert tiny_models.symbols("\n ~aéπ").tolist() == [0, 1, 95, 66, 96, 96]
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return scaling_study.load_rows()
+    return tiny_models.load_rows()
 
 
 def test_no_held_out_row_occurs_in_training(rows):
     train, held_out = rows
-    assert held_out.shape == (512, scaling_study.CONTEXT + 1) and train.max() < scaling_study.SYMBOLS
+    assert held_out.shape == (512, tiny_models.CONTEXT + 1) and train.max() < tiny_models.SYMBOLS
     assert not {tuple(r) for r in train.tolist()} & {tuple(r) for r in held_out.tolist()}
 
 
@@ -161,15 +162,15 @@ def test_rows_overlap_by_the_one_character_that_is_only_read(rows):
 
 
 def test_too_little_text_is_said_in_one_sentence(monkeypatch):
-    monkeypatch.setattr(scaling_study.data, "load_prose", lambda: ["Too short a text to train on. " * 9] * 40)
+    monkeypatch.setattr(tiny_models.data, "load_prose", lambda: ["Too short a text to train on. " * 9] * 40)
     with pytest.raises(CourseError, match="too little prose"):
-        scaling_study.load_rows()
+        tiny_models.load_rows()
 
 
 def test_a_run_trained_again_gives_the_loss_of_the_log(rows):
-    setting = scaling_study.Setting(16, 312)
+    setting = tiny_models.Setting(16, 312)
     logged = next(r for r in RUNS if (r["width"], r["steps"], r["seed"], r["rate"]) == (16, 312, 0, 1.0))
-    found = scaling_study.run(setting, rows)
+    found = tiny_models.run(setting, rows)
     assert found["loss"] == pytest.approx(logged["loss"], abs=0.05)
     assert {key: found[key] for key in ("parameters", "tokens", "flops", "learning rate")} == {
         key: logged[key] for key in ("parameters", "tokens", "flops", "learning rate")
@@ -185,11 +186,11 @@ def test_an_interrupted_study_goes_on_and_repeats_nothing(tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return {**vars(setting), "loss": 2.0}
 
-    monkeypatch.setattr(scaling_study, "run", run)
-    monkeypatch.setattr(scaling_study, "load_rows", lambda: None)
-    monkeypatch.setattr(scaling_study, "grid", lambda: [scaling_study.Setting(16, steps) for steps in (1, 2, 3, 4)])
+    monkeypatch.setattr(study, "run", run)
+    monkeypatch.setattr(study, "load_rows", lambda: None)
+    monkeypatch.setattr(study, "grid", lambda: [tiny_models.Setting(16, steps) for steps in (1, 2, 3, 4)])
     with pytest.raises(KeyboardInterrupt):
-        scaling_study.main(tmp_path / "log.json")
-    scaling_study.main(tmp_path / "log.json")
+        study.main(tmp_path / "log.json")
+    study.main(tmp_path / "log.json")
     assert [s.steps for s in trained] == [1, 2, 3, 3, 4]
-    assert [r["steps"] for r in scaling_study.load(tmp_path / "log.json")] == [1, 2, 3, 4]
+    assert [r["steps"] for r in logs.scaling(tmp_path / "log.json")] == [1, 2, 3, 4]

@@ -16,10 +16,10 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from course_utils import data, detox, prompts, rl, settings
+from course_utils import rl, week3
 
 PROMPTS, TOKENS = 3, 24
-CONFIG = replace(detox.CONFIG, max_new_tokens=TOKENS, temperature=1.0)
+CONFIG = replace(week3.CONFIG, max_new_tokens=TOKENS, temperature=1.0)
 
 
 class TheirWay:
@@ -118,17 +118,16 @@ def score(texts):
 
 def blunt():
     """The model that Lab 3 starts from, made to go on for ``TOKENS`` tokens."""
-    llm = detox.blunt_model()
+    llm = week3.blunt_model()
     llm.model.generation_config.min_new_tokens = TOKENS
     return llm
 
 
 @pytest.mark.slow
 def test_a_ppo_episode_costs_at_most_a_fifth_of_the_known_labs(benchmark):
-    policy, theirs = detox.make_policy(blunt()), TheirWay(blunt())
+    policy, theirs = week3.make_policy(blunt()), TheirWay(blunt())
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
-    rows = data.load_dialogues(settings.embedded(), tone="heated")["train"].select(range(PROMPTS))
-    asked = [policy.llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    asked = week3.ask(policy.llm, week3.heated("train")[:PROMPTS])
     repeated = [policy.llm.encode(prompt) for prompt in asked for _ in range(CONFIG.group)]
 
     # Both compute the same numbers, on two answers of unequal prompts: the difference is time alone.

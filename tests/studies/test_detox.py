@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from course_utils import detox
+from course_utils import logs, week3
 from course_utils.metrics import sign_flip_test
+from course_utils.studies import detox
 
-RUNS = detox.load()
+RUNS = logs.detox()
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda r: f"beta {r['beta']} seed {r['seed']}")
 def test_a_run_of_the_log_is_whole(run):
     assert (run["beta"], run["seed"]) in detox.GRID
-    assert len(run["log"]) == run["iterations"] == detox.ITERATIONS
+    assert len(run["log"]) == run["iterations"] == week3.ITERATIONS
     for part, answers in ((run["before"], detox.BEFORE), (run["after"], 3)):
         assert {len(values) for values in part.values()} == {70 * answers}
         assert part["dialogue"] == np.repeat(run["after"]["dialogue"][::3], answers).tolist()
@@ -32,7 +33,7 @@ def keeps_the_promise(run):
 
 
 def test_toxicity_halves_and_the_summary_stays_in_all_five_seeds():
-    kept = {r["seed"]: keeps_the_promise(r) for r in RUNS if r["beta"] == detox.CONFIG.beta}
+    kept = {r["seed"]: keeps_the_promise(r) for r in RUNS if r["beta"] == week3.CONFIG.beta}
     assert len(kept) == 5
     assert all(kept.values()), kept
 
@@ -55,11 +56,11 @@ def test_an_interrupted_study_goes_on_and_measures_the_start_once(monkeypatch, t
         made["runs"].append((beta, seed))
         return {"beta": beta, "seed": seed}
 
-    for name, fake in (("measure", measure), ("run", run), ("blunt_model", lambda: None), ("make_score", lambda rows: None)):
+    for name, fake in (("measure", measure), ("run", run), ("blunt_model", lambda: None), ("make_score", lambda rows: None), ("heated", lambda split: [])):
         monkeypatch.setattr(detox, name, fake)
     with pytest.raises(KeyboardInterrupt):
         detox.main(tmp_path / "log.json")
     detox.main(tmp_path / "log.json")
     assert made["before"] == 1 and made["runs"] == detox.GRID
-    assert [(r["beta"], r["seed"]) for r in detox.load(tmp_path / "log.json")] == detox.GRID
-    assert all(len(r["before"]["rouge1"]) == detox.BEFORE for r in detox.load(tmp_path / "log.json"))
+    assert [(r["beta"], r["seed"]) for r in logs.detox(tmp_path / "log.json")] == detox.GRID
+    assert all(len(r["before"]["rouge1"]) == detox.BEFORE for r in logs.detox(tmp_path / "log.json"))

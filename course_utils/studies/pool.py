@@ -1,6 +1,6 @@
 """What *Beyond PPO* compares and cannot make in a minute: a pool of answers, DPO and GRPO runs.
 
-``python -m course_utils pool`` makes both logs (about twenty minutes on two cores):
+About twenty minutes on two cores. It makes two logs:
 
 ``trained/pool.json``
     64 answers of the blunt summariser to each of 20 held-out heated dialogues, for best of n.
@@ -11,45 +11,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import torch
 
-from . import data, detox, finetune, preference, prompts, rl
-from .models import LLM
-from .settings import embedded
+from .. import finetune, logs, preference, rl
+from ..models import LLM
+from ..week3 import CONFIG, ask, blunt_model, heated, human_pairs, start, trained_weights
+from . import detox, write
 
-HERE = Path(__file__).parent / "trained"
 COMMAND = "python -m course_utils pool"
 DIALOGUES, SAMPLES = 20, 64
 UPDATES, ANSWERS = 20, 16  # of each run; answers an update: 320, as many as PPO samples
 GROUP = 4  # GRPO: answers to one prompt
 RUNS = (("dpo", 3e-4), ("dpo", 1e-3), ("grpo", 1e-3))  # method and learning rate
 DPO_BETA, GRPO_BETA = 0.1, 0.04
-NEW_TOKENS, TEMPERATURE = detox.CONFIG.max_new_tokens, detox.CONFIG.temperature
-
-
-def start(seed: int = 0) -> rl.Policy:
-    """Lab 3's policy before training: the blunt summariser with a fresh adapter."""
-    return detox.make_policy(detox.blunt_model(), seed)
-
-
-def heated(split: str) -> list[dict]:
-    """The heated dialogues of a split."""
-    return list(data.load_dialogues(embedded(), tone="heated")[split])
-
-
-def ask(llm: LLM, rows: list[dict]) -> list[str]:
-    """The request for a summary of each dialogue, as the model sees it."""
-    return [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
-
-
-def human_pairs(llm: LLM, split: str = "train") -> list[tuple[str, str, str]]:
-    """(prompt, neutral summary, blunt summary) of every heated dialogue of a split."""
-    rows = heated(split)
-    return [(q, r["summary"], r["summary_blunt"]) for q, r in zip(ask(llm, rows), rows)]
+NEW_TOKENS, TEMPERATURE = CONFIG.max_new_tokens, CONFIG.temperature
 
 
 # ---------------------------------------------------------------- the pool
@@ -78,16 +56,11 @@ def add_to_pool(llm: LLM, content: dict) -> dict:
 # ---------------------------------------------------------------- the runs
 
 
-def adapter(policy: rl.Policy) -> list[torch.nn.Parameter]:
-    """What DPO and GRPO train: the adapter. Neither has a value head."""
-    return [p for p in policy.llm.model.parameters() if p.requires_grad]
-
-
 def update(policy: rl.Policy, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     """One step of the optimiser, the gradient's norm cut at 1."""
     optimizer.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(adapter(policy), 1.0)
+    torch.nn.utils.clip_grad_norm_(trained_weights(policy), 1.0)
     optimizer.step()
 
 
@@ -132,7 +105,7 @@ def grpo_update(policy, optimizer, requests, score, number: int) -> dict:
     asked = [requests[i] for i in turn(len(requests), size, number)]
     rollout = rl.sample(policy, asked, NEW_TOKENS, TEMPERATURE, number, GROUP)
     scores = rl.check_scores(score(rollout.texts), ANSWERS)
-    scores = scores - detox.CONFIG.no_end_penalty * (~rollout.ended).float()
+    scores = scores - CONFIG.no_end_penalty * (~rollout.ended).float()
     advantages = preference.group_advantages(scores.view(size, GROUP)).flatten()
     with finetune.mixed_precision():
         log_probs = preference.answer_log_probs(policy, rollout, temperature=TEMPERATURE)
@@ -158,13 +131,13 @@ def judged(policy: rl.Policy) -> dict:
 def run(method: str, rate: float) -> dict:
     """One run from start to judgement."""
     policy = start()
-    optimizer = torch.optim.AdamW(adapter(policy), lr=rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trained_weights(policy), lr=rate, weight_decay=0.0)
     if method == "dpo":
         pairs = human_pairs(policy.llm)
         reference = reference_log_probs(policy, pairs)
     else:
         requests = ask(policy.llm, heated("train"))
-        score = detox.make_score(data.load_dialogues(embedded(), tone="heated")["train"])
+        score = detox.make_score(heated("train"))
     begin, log = time.monotonic(), []
     for number in range(UPDATES):
         if method == "dpo":
@@ -184,30 +157,20 @@ def entry(method: str, rate: float, log: list[dict], seconds: float, verdict: di
     }  # fmt: skip
 
 
-# ---------------------------------------------------------------- make and load
+# ---------------------------------------------------------------- make
 
 
-def make(folder: Path = HERE) -> None:
-    """Make what the logs do not hold yet: an interrupted command goes on."""
-    content = load(folder) if (folder / "pool.json").is_file() else EMPTY
-    llm = detox.blunt_model()
+def main(folder: Path = logs.HERE) -> None:
+    """Make what the logs do not hold yet."""
+    content = logs.pool(folder / "pool.json") if (folder / "pool.json").is_file() else EMPTY
+    llm = blunt_model()
     while len(content["texts"]) < DIALOGUES:
         content = add_to_pool(llm, content)
-        detox.write(content, folder / "pool.json")
+        write(content, folder / "pool.json")
         print(f"pool: {len(content['texts'])} of {DIALOGUES} dialogues", flush=True)
-    runs = load_runs(folder) if (folder / "beyond.json").is_file() else []
+    runs = logs.beyond(folder / "beyond.json") if (folder / "beyond.json").is_file() else []
     for method, rate in RUNS:
         if (method, rate) not in [(r["method"], r["rate"]) for r in runs]:
             runs.append(run(method, rate))
-            detox.write({"command": COMMAND, "runs": runs}, folder / "beyond.json")
+            write({"command": COMMAND, "runs": runs}, folder / "beyond.json")
             print(f"{method} at {rate:g}: {runs[-1]['seconds']} s", flush=True)
-
-
-def load(folder: Path = HERE) -> dict:
-    """The pool: ``dialogues`` (ids), ``texts`` [dialogues][samples], and what it cost."""
-    return json.loads((folder / "pool.json").read_text())
-
-
-def load_runs(folder: Path = HERE) -> list[dict]:
-    """The DPO and GRPO runs: the log, the cost, ``after`` and ``kl_after`` as in Lab 3's."""
-    return json.loads((folder / "beyond.json").read_text())["runs"]

@@ -1,23 +1,21 @@
 """A small honest grid for week 2: learning rate for full fine-tuning and LoRA, rank, and layers.
 
-``python -m course_utils sweep`` runs it (about half an hour on two cores) and writes
-``trained/sweep.json``, which the notebooks plot. Choices are made on validation, never on test.
+About half an hour on two cores. Choices are made on validation, never on test.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from . import data, finetune, prompts
-from .models import LLM, load_llm
-from .settings import CourseError, embedded
+from .. import data, finetune, logs, prompts
+from ..models import LLM, load_llm
+from ..settings import CourseError, embedded
+from . import write
 
-LOG = Path(__file__).parent / "trained" / "sweep.json"
 DIALOGUES = 96  # of the calm training split
 LAYERS = {
     "q, v": ["q_proj", "v_proj"],
@@ -85,9 +83,9 @@ def run(setting: Setting, dialogues: int = DIALOGUES) -> dict:
     }
 
 
-def main(path: Path = LOG) -> None:
-    """Run what the log does not hold yet: an interrupted sweep goes on."""
-    done = load(path) if path.is_file() else []
+def main(path: Path = logs.HERE / "sweep.json") -> None:
+    """Run what the log does not hold yet."""
+    done = logs.sweep(path) if path.is_file() else []
     known = [tuple(run[k] for k in asdict(Setting(0))) for run in done]
     for setting in grid():
         if tuple(asdict(setting).values()) in known:
@@ -95,11 +93,4 @@ def main(path: Path = LOG) -> None:
         done.append(run(setting))
         print(setting, "validation", done[-1]["validation"] and np.mean(done[-1]["validation"]), flush=True)
         content = {"command": "python -m course_utils sweep", "dialogues": DIALOGUES, "runs": done}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".tmp").write_text(json.dumps(content, indent=1) + "\n")
-        path.with_suffix(".tmp").replace(path)
-
-
-def load(path: Path = LOG) -> list[dict]:
-    """The runs of the committed log."""
-    return json.loads(path.read_text())["runs"]
+        write(content, path, indent=1)

@@ -1,54 +1,32 @@
 """Lab 3's experiment with several seeds and several prices of KL.
 
-``python -m course_utils detox`` runs what ``trained/detox.json`` does not hold yet (about ten minutes
-a run on two cores) and writes it there; Lab 3 and *Beyond PPO* plot it.
+About ten minutes a run on two cores. Lab 3 and *Beyond PPO* plot the log.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from . import adapters, data, metrics, prompts, rewards, rl
-from .models import LLM
-from .settings import embedded
+from .. import logs, metrics, rewards, rl
+from ..models import LLM
+from ..week3 import CONFIG, ITERATIONS, PROMPTS_AT_ONCE, ask, blunt_model, heated, make_policy
+from . import write
 
-LOG = Path(__file__).parent / "trained" / "detox.json"
-ITERATIONS, PROMPTS_AT_ONCE, LAYERS = 10, 8, 10
-CONFIG = rl.PPO(
-    beta=0.05, minibatch=8, group=4, temperature=0.7, max_new_tokens=40, no_end_penalty=0.3
-)  # fmt: skip
 GRID = [(0.05, seed) for seed in range(5)] + [(0.0, 0), (0.2, 0)]  # (beta, seed)
 BEFORE = 9  # answers to a dialogue before training: all runs are compared with them, so they are many
 KEPT = ("dialogue", "word_list", "profanity", "rouge1", "length", "facts", "ended")
 
 
-def blunt_model() -> LLM:
-    """The embedded model tuned on blunt summaries: the shipped adapter, merged into the weights."""
-    llm = adapters.load_shipped("blunt")
-    return LLM(llm.model.merge_and_unload(), llm.tokenizer, f"{llm.name} + blunt")
-
-
-def make_policy(llm: LLM, seed: int = 0) -> rl.Policy:
-    """A fresh LoRA adapter (query and value, rank 8, the last ten layers) on ``llm``, in place."""
-    from peft import LoraConfig, get_peft_model
-
-    names = adapters.query_value_layers(llm.model, LAYERS)
-    config = LoraConfig(r=8, lora_alpha=16, target_modules=names)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = get_peft_model(llm.model, config)
-    return rl.Policy(LLM(model, llm.tokenizer, llm.name))
-
-
 def make_score(rows):
     """``list[str] → list[float]``: a reward model trained on neutral against blunt summaries, its
     scores shifted and scaled to mean 0 and standard deviation 1 over the training texts."""
-    chosen, rejected = list(rows["summary"]), list(rows["summary_blunt"])
+    chosen, rejected = [r["summary"] for r in rows], [r["summary_blunt"] for r in rows]
     model = rewards.RewardModel()
     rewards.train_reward_model(model, chosen, rejected)
     known = np.array(rewards.score(model, chosen + rejected))
@@ -58,9 +36,8 @@ def make_score(rows):
 
 def measure(llm: LLM, rows, seed: int = 1, answers: int = 3) -> dict[str, list]:
     """Sampled answers to each row's dialogue and what judges that no training used say of them."""
-    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
     found = llm.answer(
-        [p for p in asked for _ in range(answers)], max_new_tokens=CONFIG.max_new_tokens,
+        [p for p in ask(llm, rows) for _ in range(answers)], max_new_tokens=CONFIG.max_new_tokens,
         do_sample=True, temperature=CONFIG.temperature, seed=seed,
     )  # fmt: skip
     texts = [a.text for a in found]
@@ -81,8 +58,7 @@ def measure(llm: LLM, rows, seed: int = 1, answers: int = 3) -> dict[str, list]:
 @torch.no_grad()
 def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
     """Nats between policy and reference for a sampled answer to each row, sums over its tokens."""
-    asked = [policy.llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
-    rollout = rl.sample(policy, asked, CONFIG.max_new_tokens, CONFIG.temperature, seed)
+    rollout = rl.sample(policy, ask(policy.llm, rows), CONFIG.max_new_tokens, CONFIG.temperature, seed)
     rollout = policy.read_frozen(rollout)
     new, reference = (rl.evaluate(policy, rollout, CONFIG, r)[0] for r in (False, True))
     return torch.where(rollout.mask, new - reference, 0.0).sum(1).tolist()
@@ -90,19 +66,15 @@ def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
 
 def run(beta: float, seed: int, score) -> dict:
     """Train one policy; its log, and its answers to the test dialogues, judged."""
-    from dataclasses import replace
-
-    rows = data.load_dialogues(embedded(), tone="heated")
     llm = blunt_model()
-    policy = make_policy(llm, seed)
-    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows["train"]]
+    policy, asked = make_policy(llm, seed), ask(llm, heated("train"))
     start = time.monotonic()
     log = rl.train(
         policy, asked, score, replace(CONFIG, beta=beta), ITERATIONS, PROMPTS_AT_ONCE, seed=seed,
         on_step=lambda it, n: print(f"β {beta} seed {seed}: {it.number + 1} of {n}, {it.stats}", flush=True),
     )  # fmt: skip
     seconds = time.monotonic() - start
-    after = measure(policy.llm, rows["test"].to_list())
+    after = measure(policy.llm, heated("test"))
     return {
         "beta": beta, "seed": seed, "iterations": len(log),
         "log": [
@@ -110,36 +82,22 @@ def run(beta: float, seed: int, score) -> dict:
             for it in log
         ],
         "after": {k: after[k] for k in KEPT},
-        "kl_after": round(float(np.mean(sampled_kl(policy, rows["validation"].to_list()))), 3),
+        "kl_after": round(float(np.mean(sampled_kl(policy, heated("validation")))), 3),
         "seconds": round(seconds), "generated_tokens": sum(it.stats["tokens"] for it in log),
     }  # fmt: skip
 
 
-def main(path: Path = LOG) -> None:
-    """Make what the log does not hold yet: an interrupted study goes on."""
-    rows = data.load_dialogues(embedded(), tone="heated")
+def main(path: Path = logs.HERE / "detox.json") -> None:
+    """Make what the log does not hold yet."""
     content = {"command": "python -m course_utils detox", "before": None, "runs": []}
     if path.is_file():
         content = json.loads(path.read_text())
     if not content["before"]:
-        found = measure(blunt_model(), rows["test"].to_list(), seed=11, answers=BEFORE)
+        found = measure(blunt_model(), heated("test"), seed=11, answers=BEFORE)
         content["before"] = {k: found[k] for k in KEPT}
         write(content, path)
-    score = make_score(rows["train"])
+    score = make_score(heated("train"))
     for beta, seed in GRID:
         if (beta, seed) not in [(r["beta"], r["seed"]) for r in content["runs"]]:
             content["runs"].append(run(beta, seed, score))
             write(content, path)
-
-
-def write(content, path: Path) -> None:
-    """The file is replaced only by a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".tmp").write_text(json.dumps(content, ensure_ascii=False) + "\n")
-    path.with_suffix(".tmp").replace(path)
-
-
-def load(path: Path = LOG) -> list[dict]:
-    """The runs of the committed log, each with the answers ``before`` that all of them share."""
-    content = json.loads(path.read_text())
-    return [{**run, "before": content["before"]} for run in content["runs"]]

@@ -6,8 +6,9 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from course_utils import detox, pool, rl
+from course_utils import logs, rl, week3
 from course_utils.models import LLM
+from course_utils.studies import pool
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def policy(causal):
 
 @pytest.fixture
 def optimizer(policy):
-    return torch.optim.AdamW(pool.adapter(policy), lr=1e-2)
+    return torch.optim.AdamW(week3.trained_weights(policy), lr=1e-2)
 
 
 def test_batches_use_an_order_up_to_a_remainder_before_anything_comes_again():
@@ -51,23 +52,23 @@ def test_a_grpo_run_starts_at_kl_zero_and_counts_its_tokens(policy, optimizer):
 
 
 def test_every_method_learns_from_as_many_answers():
-    ppo = detox.ITERATIONS * detox.PROMPTS_AT_ONCE * detox.CONFIG.group
+    ppo = week3.ITERATIONS * week3.PROMPTS_AT_ONCE * week3.CONFIG.group
     assert pool.UPDATES * pool.ANSWERS == ppo
 
 
 def test_the_committed_pool_is_of_held_out_dialogues_and_complete():
-    found = pool.load()
-    held_out = {row["id"] for row in pool.heated("test")}
+    found = logs.pool()
+    held_out = {row["id"] for row in week3.heated("test")}
     assert len(found["dialogues"]) == len(set(found["dialogues"])) == pool.DIALOGUES
     assert set(found["dialogues"]) <= held_out
     assert [len(texts) for texts in found["texts"]] == [pool.SAMPLES] * pool.DIALOGUES
 
 
 def test_the_committed_runs_are_those_of_the_command_at_one_budget():
-    runs = pool.load_runs()
+    runs = logs.beyond()
     assert [(run["method"], run["rate"]) for run in runs] == list(pool.RUNS)
     for run in runs:
         assert run["answers"] == pool.UPDATES * pool.ANSWERS and len(run["log"]) == pool.UPDATES
         sizes = {len(values) for values in run["after"].values()}
-        assert sizes == {3 * len(pool.heated("test"))}
+        assert sizes == {3 * len(week3.heated("test"))}
         assert (run["generated_tokens"] > 0) == (run["method"] == "grpo")

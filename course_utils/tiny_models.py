@@ -1,18 +1,15 @@
-"""The course's own scaling study: a grid of tiny language models over characters, really trained.
+"""Tiny language models over characters, really trained: the points of week 1's scaling laws.
 
-``python -m course_utils scaling`` runs it (about a quarter of an hour of one core) and writes
-``trained/scaling.json``, which the notebook on scaling fits and plots. Seven widths, four amounts of
-text, each read once; each run has a learning-rate schedule of its own that ends where its text ends, the
-point on which Hoffmann et al. 2022 differ from Kaplan et al. 2020.
+Each reads fresh text once. Each run has a learning-rate schedule of its own that ends where its text
+ends, the point on which Hoffmann et al. 2022 differ from Kaplan et al. 2020. The grid of them is
+:mod:`.studies.scaling`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +19,6 @@ from . import data
 from .scaling import flops_per_token
 from .settings import CourseError
 
-LOG = Path(__file__).parent / "trained" / "scaling.json"
 SYMBOLS = 97  # a line break, the 95 printable ASCII characters, and one for all others
 CONTEXT, ROWS = 128, 4  # 512 characters a step
 HEADS = {16: 1, 24: 1, 32: 1, 48: 2, 64: 2, 96: 3, 128: 4}  # the widths, with their attention heads
@@ -38,14 +34,6 @@ class Setting:
     steps: int
     seed: int = 0
     rate: float = 1.0
-
-
-def grid() -> list[Setting]:
-    """All widths and lengths; the four corners with a second seed; other learning rates for three widths."""
-    runs = [Setting(width, steps) for steps in STEPS for width in HEADS]
-    runs += [Setting(width, steps, seed=1) for steps in (STEPS[0], STEPS[-1]) for width in (16, 128)]
-    runs += [Setting(width, STEPS[0], rate=rate) for width in (16, 48, 128) for rate in (0.5, 2.0)]
-    return runs
 
 
 def learning_rate(width: int) -> float:
@@ -134,22 +122,3 @@ def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None)
         "curve": [round(float(np.mean(part)), 4) for part in np.split(np.array(losses), PARTS)],
         "seconds": round(time.process_time() - start, 1),
     }  # fmt: skip
-
-
-def main(path: Path = LOG) -> None:
-    """Run what the log does not hold yet: an interrupted study goes on. Seconds are of processor time."""
-    done, rows = load(path) if path.is_file() else [], load_rows()
-    known = [tuple(r[k] for k in asdict(Setting(0, 0))) for r in done]
-    for setting in grid():
-        if tuple(asdict(setting).values()) in known:
-            continue
-        done.append(run(setting, rows))
-        print(setting, "held-out loss", done[-1]["loss"], flush=True)
-        content = {"command": "python -m course_utils scaling", "unit": "nats a character", "runs": done}
-        path.with_suffix(".tmp").write_text(json.dumps(content, indent=1) + "\n")
-        path.with_suffix(".tmp").replace(path)
-
-
-def load(path: Path = LOG) -> list[dict]:
-    """The runs of the committed log."""
-    return json.loads(path.read_text())["runs"]

@@ -1,0 +1,48 @@
+"""The committed logs of runs that take too long for a notebook; :mod:`course_utils.studies` made them.
+
+Each function reads one file of ``trained/``. Nothing here trains, and nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent / "trained"
+
+
+def sweep(path: Path = HERE / "sweep.json") -> list[dict]:
+    """Week 2's grid: learning rate, rank, layers, seed; losses ``train``, ``validation``, ``unrelated``.
+
+    A run that diverged has None for its losses, and the sentence of its ``error``.
+    """
+    return _read(path)["runs"]
+
+
+def scaling(path: Path = HERE / "scaling.json") -> list[dict]:
+    """Week 1's tiny models: width, steps, seed, rate; parameters, tokens, FLOPs and held-out loss."""
+    return _read(path)["runs"]
+
+
+def detox(path: Path = HERE / "detox.json") -> list[dict]:
+    """Lab 3's PPO with several seeds and prices of KL, one dictionary a run.
+
+    Each has its ``log``, the judged answers ``after`` it, and the answers ``before`` that all runs share.
+    """
+    content = _read(path)
+    return [{**run, "before": content["before"]} for run in content["runs"]]
+
+
+def pool(path: Path = HERE / "pool.json") -> dict:
+    """64 answers to each of 20 held-out dialogues: ``dialogues`` (ids), ``texts`` [dialogues][samples],
+    and what they cost."""
+    return _read(path)
+
+
+def beyond(path: Path = HERE / "beyond.json") -> list[dict]:
+    """The DPO and GRPO runs: log, cost, ``after`` and ``kl_after`` as in :func:`detox`."""
+    return _read(path)["runs"]
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text())

@@ -16,6 +16,7 @@ COMPARED = "nbval-check-output"
 COLLAPSED = "jp-MarkdownHeadingCollapsed"  # on a heading: JupyterLab opens its section folded
 CHECK_LINE = re.compile(r"^(\w+) = check\(\"([\w.]+)\", \1\)", re.M)
 MAX_BYTES = 500_000
+LISTED = re.compile(r"\]\((week\d+/\w+\.ipynb)\)")  # a link of the README
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,12 @@ class Run:
 
 
 def find_notebooks(root: Path = Path(".")) -> list[Path]:
-    """The course's notebooks in teaching order."""
-    return sorted(p for p in root.glob("week*/*.ipynb"))
+    """The course's notebooks in teaching order: that of the README's links, others after them."""
+    readme = root / "README.md"
+    listed = LISTED.findall(readme.read_text(encoding="utf-8")) if readme.is_file() else []
+    places = {name: number for number, name in reversed(list(enumerate(listed)))}
+    found = sorted(root.glob("week*/*.ipynb"))
+    return sorted(found, key=lambda p: places.get(p.relative_to(root).as_posix(), len(listed)))
 
 
 def read(path: Path):
@@ -100,6 +105,13 @@ def tidy(notebook):
     return notebook
 
 
+def write(notebook, path: Path) -> None:
+    """Save a notebook as the repository keeps them; the old file goes only when the new one is whole."""
+    temporary = path.with_suffix(".ipynb.tmp")
+    nbformat.write(notebook, temporary)
+    temporary.replace(path)
+
+
 def _kept_metadata(metadata) -> dict:
     """A cell's tags, and what folds it in JupyterLab: a section under its heading, an output."""
     hidden = metadata.get("jupyter", {}).get("outputs_hidden")
@@ -115,9 +127,7 @@ def refresh(path: Path, progress=None) -> Run:
     """Execute a notebook and save its outputs; the file is replaced only if all cells succeeded."""
     with record.unsolved():  # a page to learn from shows no maintainer's progress
         notebook, run = execute(path, progress=progress)
-    temporary = path.with_suffix(".ipynb.tmp")
-    nbformat.write(tidy(notebook), temporary)
-    temporary.replace(path)
+    write(tidy(notebook), path)
     return run
 
 

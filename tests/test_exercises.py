@@ -2,8 +2,10 @@
 
 import ast
 import builtins
+import functools
 import importlib
 import inspect
+import numbers
 import re
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from course_utils import notebooks
 from course_utils.exercises import engine
 from course_utils.exercises.engine import Exercise, Wrong, judge
+from course_utils.exercises.guard import copied
 from course_utils.exercises.questions import Question
 
 ALL = engine._all()
@@ -23,13 +26,17 @@ def own_progress(tmp_path, monkeypatch):
 
 
 PLANTED = {}  # id → [(wrong answer, words of the message it must get)]
+RIGHT = {}  # id → [right answers in other styles]
 for name in (name for name in engine.NOTEBOOKS if not name.startswith("quiz")):
-    PLANTED |= importlib.import_module(f"planted.{name}").PLANTED
+    planted = importlib.import_module(f"planted.{name}")
+    PLANTED |= planted.PLANTED
+    RIGHT |= getattr(planted, "RIGHT", {})
 for exercise in ALL.values():  # each wrong option of a quiz has its own reason
     options = getattr(exercise, "options", {})
     wrong = [(letter, words) for letter, (_, words) in options.items() if letter != exercise.reference]
     PLANTED |= {exercise.id: wrong} if wrong else {}
 CASES = [(id, n) for id, wrong in PLANTED.items() for n in range(len(wrong))]
+STYLES = [(id, n) for id, right in RIGHT.items() for n in range(len(right))]
 
 
 @pytest.mark.parametrize("id", ALL)
@@ -52,6 +59,43 @@ def test_a_planted_wrong_answer_gets_its_own_message(id, number):
     answer, words = PLANTED[id][number]
     status, message = judge(ALL[id], answer)
     assert status == "wrong" and words in message, message
+
+
+@pytest.mark.parametrize("id, number", STYLES)
+def test_a_right_answer_in_another_style_is_accepted(id, number, capsys):
+    """And what ``check`` hands on is of the kind that the cells after it need."""
+    exercise, answer = ALL[id], RIGHT[id][number]
+    assert judge(exercise, answer) == ("right", "")
+    value = engine.check(id, answer)
+    if callable(exercise.reference):
+        value = value(*sample_arguments(exercise))
+        assert type_tree(value) == type_tree(exercise.reference(*sample_arguments(exercise)))
+    assert exercise.returns.read(value) is value
+
+
+def sample_arguments(exercise):
+    """Copies of the arguments of the first call that the exercise's own test makes."""
+    calls = []
+
+    @functools.wraps(exercise.reference)
+    def recording(*args):
+        calls.append(copied(args))
+        return exercise.reference(*args)
+
+    exercise.test(recording)
+    return calls[0]
+
+
+def type_tree(value):
+    """Which of list, tuple, dictionary, tensor, text, number a value is, and so on inside."""
+    if isinstance(value, list):
+        return "list", {type_tree(item) for item in value}
+    if isinstance(value, tuple):
+        return "tuple", [type_tree(item) for item in value]
+    if isinstance(value, dict):
+        return "dictionary", {key: type_tree(item) for key, item in value.items()}
+    kinds = (("truth", bool), ("number", numbers.Real), ("tensor", torch.Tensor), ("text", str))
+    return next((name for name, kind in kinds if isinstance(value, kind)), type(value).__name__)
 
 
 @pytest.mark.parametrize("id", ALL)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from . import answers
 from .engine import Exercise, Wrong, close
 
 PF_DAY = 1e15 * 24 * 60 * 60
@@ -251,7 +252,7 @@ EXERCISES = [
     Exercise("scaling.1", "petaFLOP/s-days", training_days, _test_training_days, (
         "How many operations does one parameter cost for one token, forward and backward together?",
         "A day has 24 · 60 · 60 seconds; peta is 10^15.",
-    )),
+    ), returns=answers.number),
     Exercise("scaling.2", "fit a power law", power_law, _test_power_law, (
         "Take the logarithm of both sides of y = scale · x^(−exponent). What kind of curve is that?",
         "np.polyfit(np.log(x), np.log(y), 1) gives the slope and the offset.",

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import torch
 
 from course_utils.exercises import scaling
 
@@ -99,3 +100,12 @@ PLANTED = {
         (lambda x, t, w: sum(a * b / c for a, b, c in zip(x, t, w)) / len(x), "own ratios"),
     ],
 }
+
+RIGHT = {
+    "scaling.1": [
+        lambda n, d: np.float64(6) * n * d / 86400e15,
+        lambda n, d: torch.tensor(6.0 * n * d / 86400 / 1e15, dtype=torch.float64),
+    ],
+}
+
+EQUIVALENT = {}

@@ -7,4 +7,11 @@ At the root stands what notebooks import, one idea a module. ``studies`` made wh
 ``notebooks`` and ``doctor`` serve those who maintain or teach the course. No lesson imports these three.
 """
 
+import os
+
+# Threads that wait must sleep, not spin: spinning makes a neighbour on the same cores (a second
+# notebook, a browser) many times slower and gains next to nothing alone. OpenMP reads this once, when
+# torch loads it; so notebooks import this package before torch. What you set yourself is kept.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"

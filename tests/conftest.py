@@ -2,10 +2,16 @@
 
 import socket
 
+import course_utils  # noqa: F401  before torch: threads that wait sleep  # isort: skip
 import pytest
 import torch
 
 LOCAL = {"127.0.0.1", "localhost", "::1"}
+
+
+def pytest_collection_modifyitems(items):
+    """The long tests first: two workers that take one test at a time then end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """The notebooks as saved, the tools that make them, and a solved copy that runs end to end."""
 
+import ast
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +40,24 @@ def test_notebooks_read_like_lessons(path):
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.name)
 def test_every_notebook_writes_its_headline_numbers(path):
     assert sum("settings.save_results(" in c.source for c in notebooks.read(path).cells) == 1
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.name)
+def test_the_package_is_imported_before_torch(path):
+    """OpenMP reads how its threads wait only when torch is loaded."""
+    code = next(c.source for c in notebooks.read(path).cells if c.cell_type == "code")
+    imports = [n for n in ast.parse(code).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert [alias.name for alias in imports[0].names] == ["course_utils"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks libgomp, which torch uses on Linux")
+def test_torch_threads_sleep_while_they_wait():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", "import course_utils, torch"],
+        capture_output=True, text=True, env=environment | {"OMP_DISPLAY_ENV": "verbose"},
+    )  # fmt: skip
+    assert re.search(r"GOMP_SPINCOUNT = '0'", done.stderr), done.stderr[-500:]
 
 
 # Runs inside the kernel: whatever leaves this machine fails the notebook.

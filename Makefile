@@ -13,9 +13,13 @@ export HF_HUB_OFFLINE ?= 1
 .DELETE_ON_ERROR:
 
 # Jupyter refuses to run as root unless told; in a container everybody is root.
+ifeq ($(shell id -u),0)
+AS_ROOT = --allow-root --ip=127.0.0.1
+endif
+
 lab: setup
-	$(if $(filter 0,$(shell id -u)),@echo "You are root, as in most containers: JupyterLab runs with --allow-root on 127.0.0.1, with a token.")
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root --ip=127.0.0.1) $(LAB)
+	@test -z "$(AS_ROOT)" || echo "You are root, as in most containers: JupyterLab runs on 127.0.0.1, with a token."
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB)
 
 test: setup unit notebooks-test
 

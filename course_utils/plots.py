@@ -1,4 +1,8 @@
-"""The course's figures: matplotlib only, axes labelled, readable without colour."""
+"""The course's figures: matplotlib only, axes labelled, readable without colour.
+
+Drawings (``diagram``, ``tokens``, ``blocks``) are made in :mod:`diagrams`, the one look and ``show``
+in :mod:`style`; a notebook finds all of them here.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,14 @@ import matplotlib.pyplot as plt
 import torch
 
 from . import decoding
+from .diagrams import blocks, diagram, tokens
 from .metrics import Interval
+from .style import ACCENT, DARK, GOLD, GREEN, PALE, PALETTE, show, visible
 
-DARK, PALE, ACCENT = "#1f4e79", "#b8c9d9", "#d9822b"
+__all__ = [
+    "ACCENT", "DARK", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
+    "grid_lines", "live", "next_words", "show", "tokens",
+]  # fmt: skip
 
 
 def forest(intervals: Mapping[str, Interval], xlabel: str, baseline: str | None = None) -> None:
@@ -27,8 +36,8 @@ def forest(intervals: Mapping[str, Interval], xlabel: str, baseline: str | None 
     plt.yticks(range(len(names)), names)
     plt.xlim(0, 1.15 * max(found.high for found in intervals.values()))
     plt.xlabel(xlabel)
-    plt.tight_layout()
-    plt.show()
+    rows = [f"{name} {found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]" for name, found in intervals.items()]
+    show(alt=f"{xlabel}, one row per system: {'; '.join(rows)}.")
 
 
 def next_words(
@@ -36,63 +45,63 @@ def next_words(
     tokenizer,
     titles: Sequence[str],
     top_p: float = 1.0,
-    show: int = 12,
+    count: int = 12,
 ) -> None:
-    """Bar charts of the likeliest next words, side by side on one scale.
+    """Bar charts of the likeliest next tokens, side by side on one scale.
 
-    ``logits`` holds one vector [vocabulary] a chart. With ``top_p`` below 1 the words it drops are
+    ``logits`` holds one vector [vocabulary] a chart. With ``top_p`` below 1 the tokens it drops are
     pale, and the title counts the kept ones.
     """
     figure, axes = plt.subplots(
         1, len(logits), figsize=(4.6 * len(logits), 3.4), sharey=True, squeeze=False
     )
     for axis, row, title in zip(axes[0], logits, titles):
-        probabilities, ids = row.softmax(-1).topk(show)
+        probabilities, ids = row.softmax(-1).topk(count)
         kept = decoding.top_p(row, top_p).isfinite()
         colours = [DARK if keep else PALE for keep in kept[ids].tolist()]
-        axis.bar(range(show), probabilities.tolist(), color=colours)
-        labels = [tokenizer.decode([id]).strip() or "␣" for id in ids.tolist()]
-        axis.set_xticks(range(show), labels, rotation=60, ha="right")
+        axis.bar(range(count), probabilities.tolist(), color=colours)
+        labels = [visible(tokenizer.decode([id])) for id in ids.tolist()]
+        axis.set_xticks(range(count), labels, rotation=60, ha="right")
         axis.set_title(
-            title + (f"\n{int(kept.sum())} words kept at p = {top_p}" if top_p < 1 else ""),
+            title + (f"\n{int(kept.sum())} tokens kept at p = {top_p}" if top_p < 1 else ""),
             fontsize=10,
         )
     axes[0][0].set_ylabel("probability")
-    figure.supxlabel(f"the {show} likeliest next words", fontsize=10)
+    figure.supxlabel(f"the {count} likeliest next tokens", fontsize=10)
     figure.tight_layout()
-    plt.show()
+    first = [row.softmax(-1).max(0) for row in logits]
+    said = [f"after {title}, {tokenizer.decode([int(best.indices)]).strip()!r} has {best.values:.2f}" for title, best in zip(titles, first)]
+    show(figure, alt=f"Bars of the {count} likeliest next tokens: {'; '.join(said)}.")
 
 
 def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[float]) -> None:
-    """One panel a measure, temperature to the right, one line a top-p.
+    """One panel per measure, temperature to the right, one line per top-p, with its intervals.
 
-    ``grid[(temperature, top_p)]`` maps a measure's name to a number or an :class:`Interval`.
+    ``grid[(temperature, top_p)]`` maps a measure's name to an :class:`Interval`.
     """
     names = list(grid[temperatures[0], top_ps[0]])
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3.2), squeeze=False)
     styles = [(ACCENT, "s--"), (DARK, "o-"), ("grey", "^:")]
+    width = 0.03 * (max(temperatures) - min(temperatures))  # side by side, so that no bar is hidden
     for axis, name in zip(axes[0], names):
-        for (colour, style), p in zip(styles, top_ps):
+        for n, ((colour, style), p) in enumerate(zip(styles, top_ps)):
             found = [grid[t, p][name] for t in temperatures]
-            if isinstance(found[0], Interval):
-                bars = [[f.mean - f.low for f in found], [f.high - f.mean for f in found]]
-                means = [f.mean for f in found]
-                axis.errorbar(
-                    temperatures,
-                    means,
-                    bars,
-                    fmt=style,
-                    color=colour,
-                    capsize=3,
-                    label=f"top-p {p}",
-                )
-            else:
-                axis.plot(temperatures, found, style, color=colour, label=f"top-p {p}")
+            bars = [[f.mean - f.low for f in found], [f.high - f.mean for f in found]]
+            axis.errorbar(
+                [t + (n - (len(top_ps) - 1) / 2) * width for t in temperatures],
+                [f.mean for f in found], bars, fmt=style, color=colour, capsize=3, label=f"top-p {p}",
+            )  # fmt: skip
         axis.set_xlabel("temperature")
-        axis.set_title(name, fontsize=10)
-    axes[0][0].legend(fontsize=9)
+        axis.set_ylabel(name)
+        axis.set_xticks(temperatures)
+    axes[0][0].legend()
     figure.tight_layout()
-    plt.show()
+    ends = [
+        f"{name} from {grid[temperatures[0], p][name].mean:.2f} to {grid[temperatures[-1], p][name].mean:.2f} (top-p {p})"
+        for name in names for p in top_ps
+    ]  # fmt: skip
+    span = f"temperature {temperatures[0]} to {temperatures[-1]}"
+    show(figure, alt=f"Lines with intervals over {span}: {'; '.join(ends)}.")
 
 
 def live(title: str):

@@ -1,0 +1,111 @@
+"""Figures: alt text is stored, colours can be told apart, every notebook goes through one way."""
+
+import itertools
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from course_utils import notebooks, plots, style
+from course_utils.metrics import Interval
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was shown: a list of (png, alt)."""
+    found = []
+    monkeypatch.setattr(style, "_display", lambda png, alt: found.append((png, alt)))
+    return found
+
+
+def test_show_stores_the_picture_and_the_words_and_closes_the_figure(monkeypatch):
+    displayed = []
+    plt.plot([1, 2])
+    monkeypatch.setattr("IPython.get_ipython", lambda: object())
+    monkeypatch.setattr("IPython.display.display", lambda data, **kw: displayed.append((data, kw)))
+    plots.show(alt="A line that\n  rises.")
+    [(data, options)] = displayed
+    assert data["text/plain"] == "[figure] A line that rises."
+    assert data["image/png"].startswith(b"\x89PNG") and options["raw"]
+    assert options["metadata"] == {"image/png": {"alt": "A line that rises."}}
+    assert not plt.get_fignums()
+
+
+def test_the_alt_text_is_in_the_saved_notebook(tmp_path):
+    import nbformat
+
+    path = tmp_path / "small.ipynb"
+    source = "from course_utils import plots\nplots.diagram([['a', 'b']], ['a -> b'], alt='An arrow.')"
+    cell = nbformat.v4.new_code_cell(source)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    notebooks.refresh(path)
+    [output] = notebooks.read(path).cells[0].outputs
+    assert output.metadata["image/png"]["alt"] == "An arrow."
+    assert output.data["text/plain"] == "[figure] An arrow." and output.data["image/png"]
+
+
+def test_a_script_prints_the_words(capsys):
+    plots.diagram([["a"]], alt="One box.")
+    assert capsys.readouterr().out == "[figure] One box.\n"
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_a_figure_without_words_is_refused(alt):
+    with pytest.raises(ValueError, match="needs alt text"):
+        plots.show(plt.figure(), alt=alt)
+    plt.close("all")
+
+
+def test_the_same_figure_gives_the_same_bytes(shown):
+    for _ in range(2):
+        plots.diagram([["a", "b"]], ["a -> b"], alt="An arrow.")
+    assert shown[0] == shown[1]
+
+
+def test_helpers_say_their_numbers(shown):
+    plots.forest({"model": Interval(0.5, 0.4, 0.6, 10)}, "score")
+    grid = {(t, 1.0): {"ROUGE": Interval(t / 10, 0, 0.3, 5)} for t in (1.0, 2.0)}
+    plots.grid_lines(grid, [1.0, 2.0], [1.0])
+    tokenizer = SimpleNamespace(decode=lambda ids: f" w{ids[0]}")
+    plots.next_words([torch.tensor([0.0, 3.0, 1.0])], tokenizer, ["'x'"], count=3)
+    assert "model" in shown[0][1] and "0.50" in shown[0][1]
+    assert "ROUGE from 0.10 to 0.20" in shown[1][1]
+    assert "'w1' has 0.84" in shown[2][1]  # e³ / (1 + e³ + e)
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1: what a colour looks like without one kind of cone.
+SEEN = {
+    "all cones": np.eye(3),
+    "no green cones": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
+    "no red cones": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+}  # fmt: skip
+
+
+def lab(colour: str, seen) -> np.ndarray:
+    """CIELAB of a colour as those eyes see it."""
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(seen @ linear, 0, 1) / np.array([0.9505, 1, 1.089])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_can_be_told_apart(eyes):
+    """A difference of 2 is just seen; ours are ten times that."""
+    for one, other in itertools.combinations(style.PALETTE, 2):
+        assert np.linalg.norm(lab(one, SEEN[eyes]) - lab(other, SEEN[eyes])) > 20, (one, other)
+
+
+def test_the_measure_of_colours_knows_a_bad_pair():
+    red, green = "#b04040", "#6b7a2a"
+    near, far = (np.linalg.norm(lab(red, SEEN[e]) - lab(green, SEEN[e])) for e in ("no green cones", "all cones"))
+    assert near < 20 < far
+
+
+def test_no_letter_is_smaller_than_nine_points():
+    sizes = [plt.rcParams[f"{what}.labelsize"] for what in ("xtick", "ytick")]
+    assert min(*sizes, plt.rcParams["legend.fontsize"], plt.rcParams["font.size"]) >= 9

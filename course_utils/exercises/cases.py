@@ -1,0 +1,122 @@
+"""Comparing an answer with the reference, case by case, and naming the slip that explains it.
+
+A slip is a misconception as a function. The message names one only if it gives what the answer gives
+on *every* case; else the first case that differs is shown, with what came and what is wanted.
+
+>>> cases = [("", (1, 2)), ("a negative number", (-1, 2))]
+>>> compare(lambda a, b: a * b, max, cases, [("You multiplied.", lambda a, b: a * b)])
+Traceback (most recent call last):
+    ...
+course_utils.exercises.answers.Wrong: You multiplied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .answers import Wrong
+
+TOLERANCE = 1e-4  # float32 against float64 stays far below
+EDGE_ERRORS = ArithmeticError, LookupError, ValueError  # what a case nobody thought of raises
+
+Case = tuple[str, tuple]  # what is special about it ("" for nothing), the arguments
+Slip = tuple[str, Callable]  # what the message says, the misconception
+
+
+def compare(
+    answer: Callable,
+    reference: Callable,
+    cases: Sequence[Case],
+    slips: Sequence[Slip] = (),
+    same: Callable[[Any, Any], bool] | None = None,
+) -> None:
+    """Refuse an answer that differs from the reference on one of the cases.
+
+    ``same`` says whether two results are equal; by default :func:`alike`. An error on the first case
+    is the caller's to report, with its line; on a later one it is shown with the case.
+
+    Raises
+    ------
+    Wrong
+        with the words of the first slip that does what the answer does, or the first case missed.
+    """
+    same = same or alike
+    wanted = [reference(*arguments) for _, arguments in cases]
+    got = [answer(*cases[0][1])] + [_attempt(answer, arguments) for _, arguments in cases[1:]]
+    missed = [n for n, (a, b) in enumerate(zip(got, wanted)) if _failed(a) or not same(a, b)]
+    if not missed:
+        return
+    for words, slip in slips:
+        results = [_attempt(slip, arguments) for _, arguments in cases]
+        if all(_agree(a, b, same) for a, b in zip(got, results)):
+            raise Wrong(words)
+    remark, arguments = cases[missed[0]]
+    call = f"{reference.__name__}({', '.join(map(brief, arguments))})"
+    came = got[missed[0]]
+    yours = f"raised {type(came).__name__}" if _failed(came) else f"gave {brief(came)}"
+    about = f"{remark[0].upper()}{remark[1:]}: " if remark else ""
+    raise Wrong(f"{about}{call} should give {brief(wanted[missed[0]])}; yours {yours}.")
+
+
+def _attempt(function: Callable, arguments: tuple) -> Any:
+    try:
+        return function(*arguments)
+    except EDGE_ERRORS as error:
+        return error
+
+
+def _failed(result: Any) -> bool:
+    return isinstance(result, Exception)
+
+
+def _agree(a: Any, b: Any, same: Callable) -> bool:
+    return type(a) is type(b) if _failed(a) or _failed(b) else same(a, b)
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Equal all through: numbers up to rounding where ``b`` has fractions, everything else exactly."""
+    if hasattr(b, "shape") or hasattr(a, "shape"):
+        a, b = _array(a), _array(b)
+        return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE))
+    if isinstance(b, float) and isinstance(a, int | float):
+        return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if isinstance(b, Mapping) and isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in b)
+    if isinstance(b, list | tuple) and isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return bool(a == b)
+
+
+def _array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double() if value.is_floating_point() else value.cpu()
+    return np.asarray(value)
+
+
+def brief(value: Any, width: int = 90) -> str:
+    """A value as one would write it, fractions to four digits, cut at ``width``.
+
+    >>> brief([0.123456, "a", None]), brief(np.array([1.0, 2.0]))
+    ("[0.1235, 'a', None]", '[1, 2]')
+    """
+    text = _written(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _written(value: Any) -> str:
+    if hasattr(value, "tolist"):
+        return _written(value.tolist())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(map(_written, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    if callable(value):
+        return getattr(value, "__name__", "…")
+    return repr(value)

@@ -1,0 +1,56 @@
+"""Comparing answers case by case: slips are named only where they explain everything."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils.exercises.answers import Wrong
+from course_utils.exercises.cases import alike, brief, compare
+
+CASES = [("", (1, 2)), ("a negative number", (-3, 2)), ("nothing", (0, 0))]
+
+
+def larger(a, b):
+    return max(a, b)
+
+
+def refused(answer, slips=()):
+    with pytest.raises(Wrong) as caught:
+        compare(answer, larger, CASES, slips)
+    return str(caught.value)
+
+
+def test_what_gives_the_same_passes():
+    compare(lambda a, b: a if a > b else b, larger, CASES)
+
+
+def test_a_slip_is_named_only_if_it_gives_the_same_on_every_case():
+    slips = [("The second.", lambda a, b: b + 1), ("In size.", lambda a, b: max(a, b, key=abs))]
+    assert refused(lambda a, b: b if abs(b) > abs(a) else a, slips) == "In size."
+    assert refused(lambda a, b: b if b else 7, slips) == "Nothing: larger(0, 0) should give 0; yours gave 7."
+
+
+def test_an_error_on_an_edge_is_shown_with_its_case_and_one_at_once_is_not_swallowed():
+    assert "A negative number: larger(-3, 2) should give 2; yours raised ValueError." == refused(
+        lambda a, b: b if (a + 4) ** 0.5 > 1 else [].index(a)
+    )
+    with pytest.raises(ZeroDivisionError):
+        compare(lambda a, b: a / 0, larger, CASES)
+
+
+def test_a_slip_that_fails_where_the_answer_fails_explains_it():
+    divides = ("You divide.", lambda a, b: max(a, b) * b / b)
+    assert refused(lambda a, b: max(a, b) / b * b, [divides]) == "You divide."
+
+
+def test_whole_numbers_are_compared_exactly_and_fractions_up_to_rounding():
+    assert alike(16_000, 16_000) and not alike(16_001, 16_000)
+    assert alike(1 / 3, 0.33333334) and not alike(0.334, 1 / 3) and not alike(float("nan"), 1.0)
+    assert alike(torch.tensor([1.0]), np.array([1.0])) and not alike(torch.ones(2, 1), torch.ones(2))
+    assert alike({"a": [1.0, None]}, {"a": [1.0, None]}) and not alike([1, 2], [1, 2, 3])
+
+
+def test_values_are_written_briefly():
+    assert brief(torch.tensor([[0.123456, -1.0]])) == "[[0.1235, -1]]"
+    assert brief((1,)) == "(1,)" and brief({"a": 0.25}) == "{'a': 0.25}" and brief(len) == "len"
+    assert len(brief("x" * 500)) == 90

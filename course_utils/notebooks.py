@@ -57,7 +57,8 @@ def execute(path: Path, notebook=None, timeout: int = 1200, progress=None):
         resources={"metadata": {"path": str(path.parent)}},
     )  # fmt: skip
     start, peak, counter = time.monotonic(), 0, 0
-    with client.setup_kernel():
+    # A page to learn from shows no maintainer's progress, and no maintainer's run counts as a try.
+    with record.unsolved(), client.setup_kernel():
         kernel = psutil.Process(client.km.provisioner.pid)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and cell.source.strip():
@@ -125,8 +126,7 @@ def _kept_metadata(metadata) -> dict:
 
 def refresh(path: Path, progress=None) -> Run:
     """Execute a notebook and save its outputs; the file is replaced only if all cells succeeded."""
-    with record.unsolved():  # a page to learn from shows no maintainer's progress
-        notebook, run = execute(path, progress=progress)
+    notebook, run = execute(path, progress=progress)
     write(tidy(notebook), path)
     return run
 
@@ -185,12 +185,17 @@ def lint(path: Path, least_compared: int = 0) -> list[str]:
             problems.append(f"cell {number} carries timing metadata")
         if cell.cell_type != "code" or not cell.source.strip():
             continue
+        hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden")
+        if re.search(r"^guessed\(", cell.source, re.M) and not hidden:
+            problems.append(f"cell {number} shows what is to be predicted: hide its output")
         expected += 1
         if cell.execution_count != expected:
             problems.append(f"cell {number} has count {cell.execution_count}, not {expected}")
         for output in cell.outputs:
             if output.output_type == "error" or output.get("name") == "stderr":
                 problems.append(f"cell {number} saved an error or stderr output")
+            if re.search(r"^[\w.]+: (You guessed|your guess)", output.get("text", ""), re.M):
+                problems.append(f"cell {number} shows somebody's guess")
             if re.search(r"^[1-9]\d* of \d+ solved", output.get("text", ""), re.M):
                 problems.append(f"cell {number} shows exercises as solved")
             if "image/png" in output.get("data", {}):

@@ -289,7 +289,7 @@ def test_a_failing_notebook_keeps_its_file(tmp_path):
         (lambda nb: nb.cells[0].update(outputs=[]), "no output"),
         (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("stream", text="10 of 10 solved")), "as solved"),
         (lambda nb: nb.cells[0].outputs.append(nbformat.v4.new_output("stream", text="a.p1: You guessed 3")), "somebody's guess"),
-        (lambda nb: nb.cells[1].update(source='guessed("a.p1", 3)'), "hide its output"),
+        (lambda nb: nb.cells[0].update(source='guessed("a.p1", 3)'), "hide its output"),
         (lambda nb: nb.metadata.update(widgets={}), "Invalid Notebook"),
         (lambda nb: nb.cells.pop(), "no text follows"),
         (lambda nb: nb.cells[2].update(outputs=[]), "no picture"),

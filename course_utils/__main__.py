@@ -81,13 +81,21 @@ def solve(args) -> int:
 
 
 def lint(args) -> int:
-    """Check the structure of saved notebooks."""
+    """Check saved notebooks, and print study minutes; --write puts the minutes into the openings."""
+    from . import lint as reading
     from . import notebooks
 
+    order = notebooks.find_notebooks()
+    chosen = args.notebooks or order
+    if args.write:
+        for path in chosen:
+            reading.write_opening(path, notebooks.read(path), order)
+        reading.shrink(Path("."), order)
+    print("\n".join(reading.report(chosen)))
     found = [
-        (p, text)
-        for p in args.notebooks or notebooks.find_notebooks()
-        for text in notebooks.lint(p)
+        (path, text)
+        for path in chosen
+        for text in notebooks.lint(path) + reading.problems(path, order)
     ]
     for path, text in found:
         print(f"{path} {text}")
@@ -142,6 +150,8 @@ def main(argv: list[str] | None = None) -> int:
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
+        if function is lint:
+            command.add_argument("--write", action="store_true", help="update openings and baseline")
         if function is solve:
             command.add_argument(
                 "--to", type=Path, default=Path("solved"), help="folder for the copies"

@@ -49,7 +49,7 @@ def make_policy(llm: LLM, seed: int = 0) -> rl.Policy:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = get_peft_model(llm.model, config)
-    return rl.Policy(LLM(model, llm.tokenizer, llm.name))
+    return rl.fast_or_plain(LLM(model, llm.tokenizer, llm.name))
 
 
 def start(seed: int = 0) -> rl.Policy:

@@ -11,15 +11,15 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def rewards_per_token(
-    scores: torch.Tensor, log_probs: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor,
+    scores: torch.Tensor, old_logprobs: torch.Tensor, ref_logprobs: torch.Tensor, mask: torch.Tensor,
     beta: float,
 ) -> torch.Tensor:  # fmt: skip
-    """r_t = −β (log π − log π_ref), and the response's score added at its last token.
+    """r_t = −β (log π_old − log π_ref), and the response's score added at its last token.
 
     ``scores`` [rows]; the others [rows, tokens]. The sum of a row is score − β Σ KL (Ouyang et al.
     2022, equation 2). A row without any token gets nothing.
     """
-    rewards = torch.where(mask, -beta * (log_probs - reference), 0.0)
+    rewards = torch.where(mask, -beta * (old_logprobs - ref_logprobs), 0.0)
     rows = mask.any(1).nonzero().squeeze(1)
     last = mask.sum(1)[rows] - 1
     rewards[rows, last] += scores.to(rewards.dtype)[rows]
@@ -37,6 +37,7 @@ def gae(
     """
     rewards, values = torch.where(mask, rewards, 0.0), torch.where(mask, values, 0.0)
     advantages, running = torch.zeros_like(rewards), torch.zeros_like(rewards[:, 0])
+    # Backwards: A_t needs A_{t+1}, and the sum over all later δ comes for free.
     for t in reversed(range(rewards.shape[1])):
         following = values[:, t + 1] if t + 1 < rewards.shape[1] else 0.0
         delta = rewards[:, t] + gamma * following - values[:, t]

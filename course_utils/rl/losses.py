@@ -13,28 +13,32 @@ from .advantages import masked_mean
 
 
 def policy_loss(
-    log_probs: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, mask: torch.Tensor,
+    logprobs: torch.Tensor, old_logprobs: torch.Tensor, advantages: torch.Tensor, mask: torch.Tensor,
     clip: float = 0.2, tokens: int | None = None,
 ) -> torch.Tensor:  # fmt: skip
-    """−mean min(ratio · A, clip(ratio, 1 ± ε) · A), equation 7."""
-    ratio = (log_probs - old).exp()
+    """−mean min(ratio · A, clip(ratio, 1 ± ε) · A), equation 7.
+
+    ``old_logprobs`` are those of the policy that sampled: constants, while ``logprobs`` carry gradients.
+    """
+    ratio = (logprobs - old_logprobs).exp()
+    # The minimum is pessimistic: a ratio beyond the band earns nothing more, and still loses if A < 0.
     objective = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
     return -torch.where(mask, objective, 0.0).sum() / (tokens or mask.sum().clamp(min=1))
 
 
 def value_loss(
-    values: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor,
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor,
     clip: float = 0.2, tokens: int | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """½ mean max((V − R)², (clip(V, V_old ± ε) − R)²): a step out of the band earns nothing."""
-    clipped = old + (values - old).clamp(-clip, clip)
+    clipped = old_values + (values - old_values).clamp(-clip, clip)
     error = torch.maximum((values - returns).square(), (clipped - returns).square())
     return torch.where(mask, error, 0.0).sum() / 2 / (tokens or mask.sum().clamp(min=1))
 
 
-def clip_fraction(log_probs, old, mask, clip: float = 0.2) -> float:
+def clip_fraction(logprobs, old_logprobs, mask, clip: float = 0.2) -> float:
     """Share of response tokens whose ratio left the band 1 ± ε."""
-    outside = ((log_probs - old).exp() - 1).abs() > clip
+    outside = ((logprobs - old_logprobs).exp() - 1).abs() > clip
     return masked_mean(outside.float(), mask).item()
 
 

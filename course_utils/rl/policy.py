@@ -1,21 +1,19 @@
 """The policy: an adapter whose base is the reference, a value head, and what both say of a rollout.
 
-A decoder-only model reads each prompt once for all of its responses (:mod:`.layout`). The first
-layers, if the adapter leaves them alone, are the same for the old, the new and the reference policy:
-they are computed once a rollout.
+This is the plain version: pad, run the model's own forward, take the columns before each response token.
+:class:`~course_utils.rl.fast.FastPolicy` finds the same numbers with less work.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 
 import torch
 from torch import nn
 
 from ..models import LLM
 from ..settings import CourseError
-from .layout import frozen_layers, row_a_prompt, some_layers
+from .rollout import Rollout
 
 
 class Policy:
@@ -24,6 +22,11 @@ class Policy:
     ``llm.model`` must carry the RL adapter alone: merge an earlier adapter into the weights first
     (``merge_and_unload``), or the reference would lack it. The value head is linear, starts at 0,
     and reads the last hidden states without sending gradients into them.
+
+    Raises
+    ------
+    CourseError
+        if the model carries no adapter, or more than one.
     """
 
     def __init__(self, llm: LLM):
@@ -38,18 +41,18 @@ class Policy:
                 "reference would lack the earlier one; merge that into the weights first (merge_and_unload)."
             )
         self.llm = llm
-        width = llm.model.get_base_model().get_output_embeddings().in_features
-        self.value_head = nn.Linear(width, 1).to(llm.model.device)
+        self.value_head = nn.Linear(self._width(), 1).to(llm.model.device)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
-        self.frozen = frozen_layers(llm)
 
     def parameters(self) -> list[nn.Parameter]:
         """What PPO trains: the adapter and the value head."""
         adapter = [p for p in self.llm.model.parameters() if p.requires_grad]
         return [*adapter, *self.value_head.parameters()]
 
-    def outputs(self, rollout, reference: bool = False):
+    def outputs(
+        self, rollout: Rollout, reference: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [rows, tokens, vocabulary] before each response token, and values [rows, tokens].
 
         Always in evaluation mode: dropout would make the ratio of two equal policies differ from 1.
@@ -57,63 +60,71 @@ class Policy:
         """
         model = self.llm.model.eval()
         with model.disable_adapter() if reference else nullcontext():
-            hidden = self._hidden(model.get_base_model(), rollout)
-            logits = model.get_base_model().get_output_embeddings()(hidden)
+            logits, hidden = self.forward(rollout)
+        # detach: the value head learns from the hidden states and does not change them.
         return logits, self.value_head(hidden.detach().float()).squeeze(-1)
 
-    @torch.no_grad()
-    def read_frozen(self, rollout):
-        """The rollout with its hidden states behind the frozen layers, which every pass starts from."""
-        if not self.frozen:
-            return rollout
-        decoder = self.llm.model.eval().get_base_model().get_decoder()
-        inputs = row_a_prompt(self.llm, rollout)
-        caught = []
-        with some_layers(decoder, 0, self.frozen) as layers:
-            hook = layers[-1].register_forward_hook(lambda m, args, out: caught.append(out))
-            try:
-                decoder(**inputs, use_cache=False)
-            finally:
-                hook.remove()
-        hidden = caught[0][0] if isinstance(caught[0], tuple) else caught[0]
-        asked = max(map(len, rollout.prompts))
-        shape = (len(hidden), rollout.group, -1, hidden.shape[-1])
-        return replace(rollout, trunk=(hidden[:, :asked], hidden[:, asked:].reshape(shape)))
+    def forward(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and last hidden states that predict each response token, [rows, tokens, …].
 
-    def _hidden(self, base, rollout) -> torch.Tensor:
-        """Last hidden states where the response tokens are predicted, [rows, tokens, width]."""
+        Row i is ``prompt + response + padding``. Nothing that counts stands after the padding, so
+        positions and masks stay those of the model's own forward.
+        """
         if self.llm.family == "encoder-decoder":
-            return self._hidden_seq2seq(base, rollout)
-        decoder, inputs = base.get_decoder(), row_a_prompt(self.llm, rollout)
-        if rollout.trunk is None:
-            hidden = decoder(**inputs, use_cache=False).last_hidden_state
-        else:
-            asked, answered = rollout.trunk
-            trunk = torch.cat([asked, answered.flatten(1, 2)], 1)
-            with some_layers(decoder, self.frozen, None) as layers:
-                hook = layers[0].register_forward_pre_hook(lambda m, args: (trunk, *args[1:]))
-                try:
-                    hidden = decoder(**inputs, use_cache=False).last_hidden_state
-                finally:
-                    hook.remove()
-        asked, group = max(map(len, rollout.prompts)), rollout.group
-        last = hidden[:, asked - 1, None].repeat_interleave(group, 0)  # predicts the first token
-        rest = hidden[:, asked:].reshape(len(rollout.tokens), -1, hidden.shape[-1])
-        return torch.cat([last, rest], 1)
+            return self._forward_seq2seq(rollout)
+        model, tokens = self.llm.model.get_base_model(), rollout.tokens
+        asked = [prompt for prompt in rollout.prompts for _ in range(rollout.group)]
+        # A response's last token predicts nothing that counts: it is not read.
+        rows = [prompt + row for prompt, row in zip(asked, tokens[:, :-1].tolist())]
+        ids, attention_mask = pad(rows, self.llm.tokenizer.pad_token_id, model.device)
+        # Logits are 49,152 numbers a column: from the shortest prompt's last token on is enough.
+        first = min(map(len, asked)) - 1
+        columns = torch.arange(first, ids.shape[1], device=model.device)
+        out = model(
+            input_ids=ids, attention_mask=attention_mask, logits_to_keep=columns,
+            output_hidden_states=True, use_cache=False,
+        )  # fmt: skip
+        # A token is predicted one column earlier: the response's first by the prompt's last.
+        before = torch.tensor([[len(p) - 1] for p in asked]) + torch.arange(tokens.shape[1])
+        row = torch.arange(len(rows))[:, None]
+        return out.logits[row, before - first], out.hidden_states[-1][row, before]
 
-    def _hidden_seq2seq(self, base, rollout) -> torch.Tensor:
-        device, pad = base.device, self.llm.tokenizer.pad_token_id
-        longest = max(map(len, rollout.prompts))
-        ids = torch.tensor([p + [pad] * (longest - len(p)) for p in rollout.prompts], device=device)
-        seen = torch.tensor(
-            [[1] * len(p) + [0] * (longest - len(p)) for p in rollout.prompts], device=device
-        )
-        read = base.get_encoder()(input_ids=ids, attention_mask=seen)
-        read.last_hidden_state = read.last_hidden_state.repeat_interleave(rollout.group, 0)
-        tokens = rollout.tokens[:, :-1].to(device)
-        start = torch.full((len(tokens), 1), base.config.decoder_start_token_id, device=device)
-        hidden = base(
-            encoder_outputs=read, attention_mask=seen.repeat_interleave(rollout.group, 0),
-            decoder_input_ids=torch.cat([start, tokens], 1), output_hidden_states=True,
-        ).decoder_hidden_states[-1]  # fmt: skip
-        return hidden * base.model_dim**-0.5 if base.config.tie_word_embeddings else hidden
+    def _forward_seq2seq(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
+        """The encoder reads the prompt, the decoder ``start + response``: column t predicts token t."""
+        model = self.llm.model.get_base_model()
+        asked = [prompt for prompt in rollout.prompts for _ in range(rollout.group)]
+        ids, attention_mask = pad(asked, self.llm.tokenizer.pad_token_id, model.device)
+        out = model(
+            input_ids=ids, attention_mask=attention_mask, decoder_input_ids=self.decoder_ids(rollout),
+            output_hidden_states=True, use_cache=False,
+        )  # fmt: skip
+        return out.logits, out.decoder_hidden_states[-1]
+
+    def decoder_ids(self, rollout: Rollout) -> torch.Tensor:
+        """What a decoder reads: the model's start token, then the response but its last token."""
+        model = self.llm.model.get_base_model()
+        start = model.generation_config.decoder_start_token_id
+        if start is None:
+            start = model.config.decoder_start_token_id
+        tokens = rollout.tokens[:, :-1].to(model.device)
+        return torch.cat([torch.full_like(rollout.tokens[:, :1], start).to(tokens), tokens], 1)
+
+    def read_frozen(self, rollout: Rollout) -> Rollout:
+        """The plain policy reads nothing ahead: the rollout as it is."""
+        return rollout
+
+    @torch.no_grad()
+    def _width(self) -> int:
+        """Numbers in a hidden state: the model is asked for one, on one token."""
+        token = torch.zeros(1, 1, dtype=torch.long)
+        one = Rollout([[0]], token, token == 0, torch.tensor([True]), [""])
+        self.llm.model.eval()
+        return Policy.forward(self, one)[1].shape[-1]
+
+
+def pad(rows: list[list[int]], pad_id: int, device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask [rows, longest], padded on the right; the mask comes from lengths."""
+    longest = max(map(len, rows))
+    ids = [row + [pad_id] * (longest - len(row)) for row in rows]
+    real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(real, device=device)

@@ -1,4 +1,4 @@
-"""Phase 1: the policy answers a batch of prompts."""
+"""What phase 1 hands to the others: prompts, the responses to them, and which tokens count."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-
-from .logprobs import response_mask
-from .policy import Policy
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Rollout:
     mask: torch.Tensor
     ended: torch.Tensor  # [rows]: did the response end by itself?
     texts: list[str]  # decoded responses only: a score of the prompt would not move the policy
-    # Hidden states behind the layers that no training touches: see Policy.read_frozen.
+    # Hidden states behind the layers that no training touches: see FastPolicy.read_frozen.
     trunk: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
@@ -43,31 +40,10 @@ class Rollout:
         prompts = [self.prompts[p] for p in index]
         if self.trunk:
             asked, answered = self.trunk
+            # Prompts are padded on the left: the last columns are those that hold these prompts.
             asked = asked[list(index), -max(map(len, prompts)) :]
             trunk = asked, answered[list(index), :, : longest - 1]
         return Rollout(
             prompts, self.tokens[rows, :longest], self.mask[rows, :longest], self.ended[rows],
             [self.texts[row] for row in rows], trunk,
         )  # fmt: skip
-
-
-def sample(
-    policy: Policy, prompts: Sequence[str], max_new_tokens: int, temperature: float, seed: int,
-    group: int = 1,
-) -> Rollout:  # fmt: skip
-    """``group`` responses to each prompt, by plain sampling: with top-k or top-p the policy that acts
-    would not be the one whose log-probabilities are computed."""
-    llm = policy.llm
-    llm.model.eval()  # no dropout, as in the log-probabilities
-    answers = llm.answer(
-        [p for p in prompts for _ in range(group)],
-        max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,
-    )  # fmt: skip
-    longest = max(a.tokens for a in answers)
-    pad = llm.tokenizer.pad_token_id
-    tokens = torch.tensor([[*a.ids, *[pad] * (longest - a.tokens)] for a in answers])
-    return Rollout(
-        [llm.encode(p) for p in prompts], tokens,
-        response_mask(torch.tensor([a.tokens for a in answers]), longest),
-        torch.tensor([a.ended for a in answers]), [a.text for a in answers],
-    )  # fmt: skip

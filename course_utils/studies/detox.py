@@ -59,7 +59,6 @@ def measure(llm: LLM, rows, seed: int = 1, answers: int = 3) -> dict[str, list]:
 def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
     """Nats between policy and reference for a sampled answer to each row, sums over its tokens."""
     rollout = rl.sample(policy, ask(policy.llm, rows), CONFIG.max_new_tokens, CONFIG.temperature, seed)
-    rollout = policy.read_frozen(rollout)
     new, reference = (rl.evaluate(policy, rollout, CONFIG, r)[0] for r in (False, True))
     return torch.where(rollout.mask, new - reference, 0.0).sum(1).tolist()
 

@@ -133,7 +133,7 @@ def test_a_ppo_episode_costs_at_most_a_fifth_of_the_known_labs(benchmark):
     # Both compute the same numbers, on two answers of unequal prompts: the difference is time alone.
     rollout = rl.sample(policy, asked[:2], TOKENS, CONFIG.temperature, seed=0)
     with torch.no_grad():
-        by_us = rl.evaluate(policy, policy.read_frozen(rollout), CONFIG)[0]
+        by_us = rl.evaluate(policy, rollout, CONFIG)[0]
         batch = theirs.batch(rollout.prompts, rollout.tokens)
         by_them = theirs.evaluate(theirs.model, batch)[0]
     assert torch.allclose(by_us, by_them, atol=1e-3)

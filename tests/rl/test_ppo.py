@@ -15,13 +15,14 @@ from course_utils.settings import CourseError
 PROMPTS = ["w3 w4 w5 w6", "w7", "w8 w9 w10", "w11 w12"]
 CONFIG = rl.PPO(max_new_tokens=6, minibatch=2)
 BOTH = pytest.mark.parametrize("family", ["causal", "seq2seq"])
+KINDS = pytest.mark.parametrize("kind", [rl.Policy, rl.FastPolicy])
 
 
-def make_policy(llm, dropout=0.0):
+def make_policy(llm, dropout=0.0, kind=rl.FastPolicy):
     torch.manual_seed(0)
     names = ["q", "v"] if llm.family == "encoder-decoder" else ["q_proj", "v_proj"]
     config = LoraConfig(r=4, lora_alpha=8, target_modules=names, lora_dropout=dropout)
-    return rl.Policy(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
+    return kind(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
 
 
 def randomise(policy, spread):
@@ -38,11 +39,17 @@ def base_digest(policy):
 
 
 @pytest.fixture
-def policy(family, request):
-    return make_policy(request.getfixturevalue(family))
+def kind():
+    return rl.FastPolicy  # where a test does not ask for both
+
+
+@pytest.fixture
+def policy(family, kind, request):
+    return make_policy(request.getfixturevalue(family), kind=kind)
 
 
 @BOTH
+@KINDS
 def test_02_rebatching_changes_no_log_prob_in_fp32(policy):
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
     whole, values, _ = evaluate(policy, rollout, CONFIG)
@@ -55,6 +62,7 @@ def test_02_rebatching_changes_no_log_prob_in_fp32(policy):
 
 
 @BOTH
+@KINDS
 def test_03_the_log_probs_are_those_the_generation_used(policy):
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
     answers = policy.llm.answer(PROMPTS, max_new_tokens=6, do_sample=True, seed=0)
@@ -64,6 +72,7 @@ def test_03_the_log_probs_are_those_the_generation_used(policy):
 
 
 @BOTH
+@KINDS
 def test_03_the_first_ratio_is_one_and_the_first_kl_is_zero(policy):
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
     stats = rl.step(policy, optimizer, PROMPTS, lambda texts: [len(t) for t in texts], CONFIG, 0)
@@ -71,6 +80,7 @@ def test_03_the_first_ratio_is_one_and_the_first_kl_is_zero(policy):
 
 
 @BOTH
+@KINDS
 def test_04_the_reference_is_the_model_without_its_adapter(policy):
     before = base_digest(policy)
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
@@ -91,7 +101,7 @@ def test_04_the_adapter_is_active_again_after_an_exception(causal, monkeypatch):
     policy = make_policy(causal)
     rollout = rl.sample(policy, PROMPTS, 4, 1.0, seed=0)
     layer = next(m for m in policy.llm.model.modules() if hasattr(m, "lora_A"))
-    monkeypatch.setattr(policy, "_hidden", lambda *args: 1 / 0)
+    monkeypatch.setattr(policy, "forward", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         policy.outputs(rollout, reference=True)
     assert not layer.disable_adapters
@@ -197,6 +207,7 @@ def test_13_only_the_response_is_scored(causal):
 
 
 @BOTH
+@KINDS
 def test_16_it_learns_to_say_a_word(policy):
     """Reward: how often the response says w20. Twenty seconds suffice."""
     optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2)

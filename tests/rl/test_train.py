@@ -1,6 +1,7 @@
 """Reading a prompt once, skipping frozen layers, and training that survives what goes wrong."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def make_policy(llm, layers=None, noise=0.3):
     torch.manual_seed(0)
     names = ["q", "v"] if llm.family == "encoder-decoder" else ["q_proj", "v_proj"]
     config = LoraConfig(r=4, lora_alpha=8, target_modules=names, layers_to_transform=layers)
-    policy = rl.Policy(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
+    policy = rl.FastPolicy(LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name))
     with torch.no_grad():  # an adapter that does something
         for p in policy.parameters():
             p.add_(noise * torch.randn_like(p))
@@ -49,7 +50,7 @@ def test_reading_a_prompt_once_changes_no_log_prob(family, request):
 @BOTH
 def test_a_part_of_a_rollout_keeps_prompts_and_responses_together(family, request):
     policy = make_policy(request.getfixturevalue(family), None if family == "seq2seq" else [1])
-    rollout = policy.read_frozen(rl.sample(policy, PROMPTS, 6, 1.0, seed=0, group=3))
+    rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0, group=3)
     with torch.no_grad():
         whole, _, _ = evaluate(policy, rollout, CONFIG)
         for index in ([2, 0], [1]):
@@ -65,8 +66,9 @@ def test_starting_behind_the_frozen_layers_changes_neither_value_nor_gradient(ca
     policy = make_policy(causal, layers=[1])
     assert policy.frozen == 1
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0, group=3)
+    assert rollout.trunk  # sample has read the frozen layers
     gradients = []
-    for one in (rollout, policy.read_frozen(rollout)):
+    for one in (replace(rollout, trunk=None), rollout):
         for p in policy.parameters():
             p.grad = None
         log_probs, _, logits = evaluate(policy, one, CONFIG, reference)
@@ -82,7 +84,7 @@ def test_starting_behind_the_frozen_layers_changes_neither_value_nor_gradient(ca
 
 def test_all_layers_are_back_after_an_exception(causal, monkeypatch):
     policy = make_policy(causal, layers=[1])
-    rollout = policy.read_frozen(rl.sample(policy, PROMPTS, 6, 1.0, seed=0))
+    rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
     decoder = policy.llm.model.get_base_model().get_decoder()
     monkeypatch.setattr(decoder.norm, "forward", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -1,6 +1,7 @@
 """The corpus keeps its rules, and the loaders read every layout and refuse what is broken."""
 
 import csv
+import doctest
 import json
 import re
 import time
@@ -12,7 +13,7 @@ import pytest
 from rouge_score import rouge_scorer
 
 from course_utils import data
-from course_utils.data import measure
+from course_utils.data import columns, measure
 from course_utils.settings import CourseError, Settings
 
 
@@ -258,12 +259,14 @@ def test_hub_csv_rows_of_one_dialogue_become_references(tmp_path):
         ("", "empty"),
         ("not json\n", "line 1: not JSON"),
         ("[1]\n", "not a JSON object"),
-        (json.dumps(row(1)) + "\n\n" + json.dumps(row(2)), "line 2: blank"),
         (json.dumps(row(1)) + "\n" + json.dumps(row(1)), "line 2: id 'r1' stands in line 1"),
         (json.dumps({"id": "1", "dialogue": "x"}), "line 1: there is no column 'summary'"),
         (json.dumps({"id": "1", "text": "x"}), "no column 'dialogue' (columns: id, text)"),
-        (json.dumps(row(1, summary=" ")), "line 1: summary is blank"),
-        (json.dumps(row(1, dialogue="")), "line 1: dialogue is blank"),
+        (json.dumps(row(1, summary=" ")), "no row with a dialogue and a summary"),
+        (json.dumps(row(1, dialogue={"a": 1})), "line 1: dialogue is of type dict; write a text"),
+        (json.dumps(row(1, dialogue=[["Ana", "Yes"]])), "or a list of turns"),
+        (json.dumps(row(1, summary=3)), "line 1: summary is of type int"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (json.dumps(row(1, split="holdout")), "unknown split 'holdout'"),
         (json.dumps(row(1)), "split is empty"),
     ],
@@ -299,10 +302,132 @@ def test_a_missing_source_is_one_sentence(source, words, monkeypatch):
 
 def test_an_unsuitable_file_or_folder_is_refused(tmp_path):
     (tmp_path / "train.txt").write_text("x")
-    with pytest.raises(CourseError, match="neither .jsonl nor .csv"):
+    with pytest.raises(CourseError, match="none of .jsonl"):
         data.load_dialogues(Settings(data=str(tmp_path / "train.txt")))
     with pytest.raises(CourseError, match="holds no train"):
         data.load_dialogues(Settings(data=str(tmp_path)))
+
+
+def test_columns_of_other_names_are_read_where_they_are_named(tmp_path):
+    theirs = [{"nr": i, "text": row(i)["dialogue"], "note": row(i)["summary"]} for i in range(60)]
+    path = tmp_path / "calls.jsonl"
+    write(path, theirs)
+    found = data.load_dialogues(Settings(data=f"{path}:dialogue=text,summary=note,id=nr"))
+    assert sum(found.num_rows.values()) == 60 and found["train"][0]["summary"].startswith("Bo says")
+    with pytest.raises(CourseError, match="no column 'txt' \\(columns: nr, text, note\\)"):
+        data.load_dialogues(Settings(data=f"{path}:dialogue=txt,summary=note"))
+    with pytest.raises(CourseError, match="no column 'answer'; choose from id"):
+        data.load_dialogues(Settings(data=f"{path}:answer=note"))
+
+
+def test_the_examples_in_the_docstrings():
+    assert doctest.testmod(columns).failed == 0
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("ID", "section_header", "section_text", "dialogue"),  # MTS-Dialog
+        ("dataset", "encounter_id", "note", "dialogue"),  # ACI-Bench
+        ("id", "topic", "Summary", "Dialogue"),  # SAMSum and TweetSumm, capitals or not
+    ],
+)
+def test_other_data_sets_columns_are_recognised(tmp_path, header):
+    rows = [dict(zip(header, (f"{i}", f"e{i}", f"Bo says {i}.", f"Ana: {i}?\nBo: Yes."))) for i in range(120)]
+    write_csv(tmp_path / "a.csv", rows)
+    found = data.load_dialogues(Settings(data=str(tmp_path / "a.csv")))
+    texts = {r["dialogue"]: r["summary"] for split in found.values() for r in split}
+    assert texts["Ana: 7?\nBo: Yes."] == "Bo says 7." and len(texts) == 120
+
+
+def test_the_same_rows_in_every_format(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [row(i) for i in range(60)]
+    write(tmp_path / "a.jsonl", rows)
+    write_csv(tmp_path / "b.csv", rows)
+    (tmp_path / "c.tsv").write_text("\n".join(["id\tdialogue\tsummary"] + [
+        f'{r["id"]}\t"{r["dialogue"]}"\t{r["summary"]}' for r in rows]), encoding="utf-8")  # fmt: skip
+    (tmp_path / "d.json").write_text(json.dumps({"version": 1, "data": rows}), encoding="utf-8")
+    (tmp_path / "e.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "f.parquet")
+    first = data.load_dialogues(Settings(data=str(tmp_path / "a.jsonl")))
+    for name in ("b.csv", "c.tsv", "d.json", "e.json", "f.parquet"):
+        found = data.load_dialogues(Settings(data=str(tmp_path / name)))
+        assert {s: found[s]["dialogue"] for s in found} == {s: first[s]["dialogue"] for s in first}, name
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.json", '{"a": 1', "line 1: not JSON"),
+        ("a.json", "[1, 2]", "not an array of JSON objects"),
+        ("a.parquet", "PAR1 and no more", "not a Parquet file"),
+        ("a.tsv", "dialogue\tsummary\nx\ty\tz\n", "line 2: 3 cells under 2"),
+        ("a.csv", "dialogue,summary\n", "a header and no rows"),
+    ],
+)
+def test_other_formats_say_what_is_wrong_too(tmp_path, name, content, words):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(CourseError, match=words):
+        data.load_dialogues(Settings(data=str(tmp_path / name)))
+
+
+def test_turns_in_a_list_become_lines_and_summaries_in_a_list_references(tmp_path):
+    turns = {"dialogue": ["Ana: Now?", "Bo: Soon."], "summary": ["Soon.", "Bo waits."]}
+    spoken = {"dialogue": [{"role": "Ana", "content": "Now?"}, {"role": "Bo", "content": "Later."}]}
+    rows = [row(1) | turns, row(2) | spoken, row(3, split="dev"), row(4, split="test")]
+    train = data.load_dialogues(write(tmp_path / "a.jsonl", [r | {"split": r.get("split", "train")} for r in rows]))["train"]
+    assert train["dialogue"] == ["Ana: Now?\nBo: Soon.", "Ana: Now?\nBo: Later."]
+    assert data.references(train[0]) == ["Soon.", "Bo waits."]
+
+
+def test_half_a_character_becomes_the_replacement_character(tmp_path):
+    path = tmp_path / "a.jsonl"
+    broken = [row(i, summary="So nice \ud83d") for i in range(40)] + [row(99, summary="A \ud83d\ude00 whole one.")]
+    path.write_text("\n".join(map(json.dumps, broken)), encoding="utf-8")
+    found = data.load_dialogues(Settings(data=str(path)))
+    texts = {text for split in found.values() for text in split["summary"]}
+    assert texts == {"So nice \ufffd", "A 😀 whole one."}
+
+
+def test_rows_without_a_text_are_left_out_and_counted_aloud(tmp_path, capsys):
+    rows = [row(i) for i in range(40)] + [row(50, summary=" "), row(51, dialogue=None)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n" + json.dumps(row(60)), encoding="utf-8")
+    found = data.load_dialogues(Settings(data=str(path)))
+    assert sum(found.num_rows.values()) == 41
+    assert "3 of 44 rows have no dialogue or no summary" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_read_is_named(tmp_path, capsys):
+    write(tmp_path / "train.jsonl", [row(i) for i in range(60)])
+    write(tmp_path / "samsum-test.jsonl", [row(i) for i in range(70, 80)])
+    write(tmp_path / "notes.jsonl", [row(99)])
+    sizes = data.load_dialogues(Settings(data=str(tmp_path))).num_rows
+    assert sizes["test"] == 10 and "notes.jsonl" in capsys.readouterr().out
+
+
+def test_two_files_for_one_split_are_refused_by_name(tmp_path):
+    for name in ("train", "clinic_test1", "clinic_test2"):
+        write(tmp_path / f"{name}.jsonl", [row(i) for i in range(9)])
+    with pytest.raises(CourseError, match="two files for test, clinic_test1.jsonl and clinic_test2.jsonl"):
+        data.load_dialogues(Settings(data=str(tmp_path)))
+
+
+def test_a_folder_without_train_says_that(tmp_path):
+    for name in ("dev", "test"):
+        write(tmp_path / f"{name}.jsonl", [row(i) for i in range(300)])
+    with pytest.raises(CourseError, match="validation and test, and no train split"):
+        data.load_dialogues(Settings(data=str(tmp_path)))
+
+
+def test_train_dialogues_that_stand_in_the_test_are_counted_aloud(tmp_path, capsys):
+    for name, rows in (("train", range(10)), ("dev", range(20, 22)), ("test", range(8, 15))):
+        write(tmp_path / f"{name}.jsonl", [row(i) for i in rows])
+    data.load_dialogues(Settings(data=str(tmp_path)))
+    assert "2 of 10 train dialogues stand in the test" in capsys.readouterr().out
 
 
 def test_the_datasheet_quotes_what_the_corpus_measures(corpus):

@@ -7,21 +7,16 @@ Columns: ``id, topic, tone, dialogue, summary``; the test split also has ``summa
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..settings import EMBEDDED, CourseError, Settings, current
+from .columns import SPLITS, SUMMARIES, TEXT_COLUMNS, Reader, parse_columns, split_of
+from .files import FORMATS, read_rows
 
 HERE = Path(__file__).parent / "dialogues"
-SPLITS = ("train", "validation", "test")
-ALIASES = {"dev": "validation", "val": "validation", "valid": "validation"}
-FORMATS = (".jsonl", ".csv")
-SUMMARIES = ("summary", "summary2", "summary3")
-TEXT_COLUMNS = ("id", "topic", "tone", "dialogue", *SUMMARIES, "summary_blunt")
 
 
 def load_dialogues(settings: Settings | None = None, tone: str | None = None):
@@ -30,16 +25,22 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
     ``settings.data`` (``COURSE_DATA``) is one of
 
     * the embedded corpus (default);
-    * a local ``.jsonl`` or ``.csv`` file, or a folder of them named after their splits (``dev`` and
-      ``val`` mean validation); a folder with one such file is read as that file;
+    * a local ``.jsonl``, ``.json``, ``.csv``, ``.tsv`` or ``.parquet`` file, or a folder of them named
+      after their splits (``dev`` and ``val`` mean validation; ``samsum-train.csv`` is train); a folder
+      with one such file is read as that file;
     * a hub id such as ``knkarthick/dialogsum``.
 
-    Accepted layouts: ours; DialogSum's JSONL (``fname``; test with ``summary1`` … ``summary3``);
-    DialogSum's CSV, whose test has a row for each reference: rows of one dialogue are merged.
-    Turn separators stay as they are. Splits that are missing are taken out of train, a fifth for
-    the test and a twenty-fifth for validation, by a hash of the dialogue's text: the same dialogue
-    always falls into the same split, whatever the order of the file, and never into two. A file without a ``split`` column is all train before
-    that, whatever its name.
+    Accepted layouts: ours; DialogSum's JSONL (``fname``; test with ``summary1`` … ``summary3``) and
+    CSV, whose test has a row for each reference (rows of one dialogue are merged); SAMSum; TweetSumm;
+    MTS-Dialog; ACI-Bench. Columns of other names are given behind a colon:
+    ``calls.csv:dialogue=text,summary=note``. A dialogue may be a list of turns, a summary a list of
+    references. Turn separators stay as they are.
+
+    Splits that are missing are taken out of train, a fifth for the test and a twenty-fifth for
+    validation, by a hash of the dialogue's text: the same dialogue always falls into the same split,
+    whatever the order of the file, and never into two. A file without a ``split`` column is all train
+    before that, whatever its name. What is left out is said: rows without a dialogue or a summary,
+    files whose names say no split, and train dialogues that stand in the test as well.
 
     Parameters
     ----------
@@ -54,15 +55,18 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
 
     source = (settings or current()).data
     if source == EMBEDDED:
-        splits = {split: list(_read_file(HERE / f"{split}.jsonl")) for split in SPLITS}
+        splits = {split: _read_file(HERE / f"{split}.jsonl") for split in SPLITS}
         if tone is not None:
             if tone not in ("calm", "heated"):
                 raise ValueError(f"tone={tone!r} is neither 'calm' nor 'heated'.")
             splits = {s: [row for row in rows if row["tone"] == tone] for s, rows in splits.items()}
     else:
+        source, columns = parse_columns(source)
         path = Path(source).expanduser()
-        splits = _read_local(path) if path.exists() or _looks_local(source) else _read_hub(source)
+        local = path.exists() or _looks_local(source)
+        splits = _read_local(path, columns) if local else _read_hub(source, columns)
         splits = _complete_splits({s: _merge(rows) for s, rows in splits.items()}, source)
+        _tell_overlap(splits)
     return datasets.DatasetDict({
         split: datasets.Dataset.from_list([_normal(row) for row in splits[split]], _features())
         for split in SPLITS
@@ -92,39 +96,46 @@ def _normal(row: dict) -> dict:
 
 def _looks_local(source: str) -> bool:
     """True for what can only be meant as a path: hub ids have one slash and no such beginning."""
-    endings = (*FORMATS, ".json", ".tsv", ".txt", ".parquet", ".xlsx")
     odd = source.count("/") > 1 or "\\" in source
+    endings = (*FORMATS, ".txt", ".xlsx")
     return odd or source.startswith((".", "/", "~")) or source.lower().endswith(endings)
 
 
-def _read_local(path: Path) -> dict[str, list[dict]]:
+def _read_local(path: Path, columns: Mapping[str, str]) -> dict[str, list[dict]]:
     if not path.exists():
         raise CourseError(
             f"COURSE_DATA={path} does not exist; unset it to use the course's own data."
         )
     if path.is_file():
-        return _by_field(path, list(_read_file(path)))
+        return _by_field(_read_file(path, columns))
     files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in FORMATS]
     if len(files) == 1:
-        return _by_field(files[0], list(_read_file(files[0])))
-    found: dict[str, list[dict]] = {}
+        return _by_field(_read_file(files[0], columns))
+    chosen: dict[str, Path] = {}
+    ignored = []
     for file in files:
-        # "train.jsonl", "dialogsum.train.jsonl"
-        split = ALIASES.get(name := file.stem.rsplit(".", 1)[-1].lower(), name)
-        if split not in SPLITS:
-            continue
-        if split in found:
-            raise CourseError(f"{path} holds two files for {split}; keep one of them.")
-        found[split] = list(_read_file(file))
-    if not found:
+        # The last part that names a split: "dialogsum.train.jsonl", "samsum-test.csv".
+        parts = [split_of(part) for part in re.split(r"[._\-\s]+", file.stem)]
+        split = next((part for part in reversed(parts) if part), None)
+        if split is None:
+            ignored.append(file.name)
+        elif split in chosen:
+            raise CourseError(
+                f"{path} holds two files for {split}, {chosen[split].name} and {file.name}; keep one of them."
+            )
+        else:
+            chosen[split] = file
+    if not chosen:
         raise CourseError(
-            f"{path} holds no train, validation or test file ending in .jsonl or .csv; name its "
+            f"{path} holds no train, validation or test file ending in {', '.join(FORMATS)}; name its "
             "files so, or give the path of one file."
         )
-    return found
+    if ignored:
+        print(f"{path.name}: not read, since their names say no split: {', '.join(ignored)}")
+    return {split: _read_file(file, columns) for split, file in chosen.items()}
 
 
-def _by_field(path: Path, rows: list[dict]) -> dict[str, list[dict]]:
+def _by_field(rows: list[dict]) -> dict[str, list[dict]]:
     """Rows of one file by their ``split`` field; train for those without one."""
     splits: dict[str, list[dict]] = {}
     for row in rows:
@@ -132,127 +143,11 @@ def _by_field(path: Path, rows: list[dict]) -> dict[str, list[dict]]:
     return splits
 
 
-def _read_file(path: Path) -> Iterator[dict]:
-    """Rows of a JSONL or CSV file, each checked."""
-    if path.suffix.lower() not in FORMATS:
-        raise CourseError(f"{path} is neither .jsonl nor .csv; convert it to one of them.")
-    text = _read_text(path)
-    if not text.strip():
-        raise CourseError(f"{path} is empty; it needs at least one dialogue.")
-    rows = _json_rows(path, text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text)
-    seen: dict[str, int] = {}
-    count = 0
-    for line, row in rows:
-        yield _checked(path, line, row, seen)
-        count += 1
-    if not count:
-        raise CourseError(f"{path} has a header and no rows; it needs at least one dialogue.")
+def _read_file(path: Path, columns: Mapping[str, str] | None = None) -> list[dict]:
+    return Reader(path, columns).rows(read_rows(path))
 
 
-def _read_text(path: Path) -> str:
-    """The file's text with its line ends unchanged; a byte-order mark (Excel writes one) is dropped."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CourseError(
-            f"{path} cannot be read ({error.strerror}); check its name and permissions."
-        ) from error
-    try:
-        return content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise CourseError(
-            f"{path}, line {line}: not UTF-8; save the file in that encoding."
-        ) from error
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict]]:
-    # Not splitlines(): it also breaks at U+2028 and others that JSON allows inside a string.
-    for line, content in enumerate(text.rstrip().split("\n"), 1):
-        if not content.strip():
-            raise CourseError(f"{path}, line {line}: blank; delete the line.")
-        try:
-            row = json.loads(content)
-        except ValueError as error:
-            raise CourseError(f"{path}, line {line}: not JSON; write one object a line.") from error
-        if not isinstance(row, dict):
-            raise CourseError(f"{path}, line {line}: not a JSON object; write one object a line.")
-        yield line, row
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict]]:
-    reader = csv.reader(io.StringIO(text.rstrip(), newline=""), strict=True)
-    header: list[str] = []
-    line = 1  # where the row begins: a quoted dialogue goes over several lines
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise CourseError(f"{path}, line {line}: not CSV ({error}); repair the row.") from error
-        if not cells:
-            raise CourseError(f"{path}, line {line}: blank; delete the line.")
-        if header and len(cells) != len(header):
-            raise CourseError(
-                f"{path}, line {line}: {len(cells)} cells under {len(header)} column names; put "
-                "double quotes around a text with commas."
-            )
-        if header:
-            yield line, dict(zip(header, cells))
-        header = header or cells
-        line = reader.line_num + 1
-
-
-def _checked(path: Path, line: int, row: dict, seen: dict[str, int]) -> dict:
-    """The row in our column names, or one sentence about what is wrong with it."""
-    where = f"{path}, line {line}"
-    row = _renamed(row)
-    for column in ("dialogue", "summary"):
-        if column not in row:
-            raise CourseError(
-                f"{where}: there is no column {column!r} (columns: {', '.join(row)}); add it."
-            )
-        if not isinstance(row[column], str) or not row[column].strip():
-            raise CourseError(f"{where}: {column} is blank; fill it in or delete the row.")
-    row["id"] = str(row["id"] or f"{path.stem}-{line}")
-    if row["id"] in seen:
-        raise CourseError(
-            f"{where}: id {row['id']!r} stands in line {seen[row['id']]} too; make ids unique."
-        )
-    seen[row["id"]] = line
-    split = row.get("split")
-    if split:
-        row["split"] = ALIASES.get(split, split)
-        if row["split"] not in SPLITS:
-            raise CourseError(f"{where}: unknown split {split!r}; use one of {', '.join(SPLITS)}.")
-    if not _are_facts(row.get("facts") or []):
-        raise CourseError(
-            f'{where}: facts must be a list of {{"question": …, "answer": …}}; repair or drop it.'
-        )
-    return row
-
-
-def _renamed(row: dict) -> dict:
-    """DialogSum's column names in ours: ``fname``, and ``summary1`` and ``topic1`` of its test."""
-    row = dict(row)
-    for ours, theirs in (("id", "fname"), ("summary", "summary1"), ("topic", "topic1")):
-        if theirs in row and ours not in row:
-            row[ours] = row.pop(theirs)
-    row.setdefault("id", None)
-    return row
-
-
-def _are_facts(value) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(fact, dict)
-        and set(fact) == {"question", "answer"}
-        and all(isinstance(text, str) for text in fact.values())
-        for fact in value
-    )
-
-
-def _read_hub(source: str) -> dict[str, list[dict]]:
+def _read_hub(source: str, columns: Mapping[str, str]) -> dict[str, list[dict]]:
     import datasets
 
     try:
@@ -262,12 +157,12 @@ def _read_hub(source: str) -> dict[str, list[dict]]:
             f"COURSE_DATA={source} is neither a local file nor reachable on the hub; unset it to use "
             "the course's own data."
         ) from error
+    splits = {split_of(name): (name, rows) for name, rows in found.items() if split_of(name)}
     return {
-        ALIASES.get(split, split): [
-            _checked(Path(source) / split, line, row, {}) for line, row in enumerate(rows, 1)
-        ]
-        for split, rows in found.items()
-        if ALIASES.get(split, split) in SPLITS
+        split: Reader(f"{source}/{name}", columns).rows(
+            (f"row {number}", row) for number, row in enumerate(rows, 1)
+        )
+        for split, (name, rows) in splits.items()
     }
 
 
@@ -295,8 +190,13 @@ def _complete_splits(splits: dict[str, list[dict]], source: str) -> dict[str, li
     present = [s for s in SPLITS if splits.get(s)]
     if len(present) == 1:  # one file, whatever its name: all of it is the pool
         splits = {"train": splits[present[0]]}
+    elif not splits.get("train"):
+        raise CourseError(
+            f"{source} has {' and '.join(present)}, and no train split; add a file named train, or "
+            "give the path of one file, which is then divided."
+        )
     missing = [s for s in SPLITS[1:] if not splits.get(s)]
-    if missing and splits.get("train"):
+    if missing:
         result = {**splits, "train": [], **{s: [] for s in missing}}
         for row in splits["train"]:
             draw = int(hashlib.sha256(row["dialogue"].strip().encode()).hexdigest(), 16) % 25
@@ -307,3 +207,13 @@ def _complete_splits(splits: dict[str, list[dict]], source: str) -> dict[str, li
         if not splits.get(split):
             raise CourseError(f"{source} has too few dialogues: the {split} split is empty.")
     return splits
+
+
+def _tell_overlap(splits: dict[str, list[dict]]) -> None:
+    tested = {row["dialogue"].strip() for row in splits["test"]}
+    known = sum(row["dialogue"].strip() in tested for row in splits["train"])
+    if known:
+        print(
+            f"{known} of {len(splits['train'])} train dialogues stand in the test, too: a model trained "
+            "on them has seen the answers"
+        )

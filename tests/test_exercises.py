@@ -161,12 +161,43 @@ def test_quiz_questions_stand_in_the_notebook_word_for_word(path):
         assert all(words in before.source for words in shown), before.source
 
 
-def test_a_quiz_has_ten_questions_with_four_options_each():
-    for quiz in (name for name in engine.NOTEBOOKS if name.startswith("quiz")):
-        questions = [e for e in ALL.values() if e.notebook == quiz]
-        assert len(questions) == 10
-        assert all(len(e.options) == 4 for e in questions)
-        assert len({e.reference for e in questions}) == 4  # the right letter varies
+QUIZZES = {
+    quiz: [e for e in ALL.values() if e.notebook == quiz]
+    for quiz in engine.NOTEBOOKS
+    if quiz.startswith("quiz")
+}
+
+
+@pytest.mark.parametrize("quiz", QUIZZES)
+def test_a_quiz_has_ten_questions_with_four_options_each(quiz):
+    assert len(QUIZZES[quiz]) == 10
+    assert all(len(e.options) == 4 for e in QUIZZES[quiz])
+
+
+@pytest.mark.parametrize("quiz", QUIZZES)
+def test_the_letters_of_a_quiz_give_nothing_away(quiz):
+    letters = "".join(e.right for e in QUIZZES[quiz])
+    assert all(2 <= letters.count(letter) <= 3 for letter in "abcd")
+    for period in range(1, 6):  # "bdacbdacbd" has period 4: whoever knows four letters knows ten
+        assert letters[period:] != letters[:-period], letters
+    runs = [letters[i : i + 3] for i in range(8)]
+    assert len(set(runs)) == len(runs), letters
+
+
+@pytest.mark.parametrize("quiz", QUIZZES)
+def test_the_longest_option_of_a_question_is_seldom_right(quiz):
+    longest = 0
+    for e in QUIZZES[quiz]:
+        lengths = {letter: len(text) for letter, (text, _) in e.options.items()}
+        longest += lengths[e.right] == max(lengths.values())
+    assert longest <= 3
+
+
+@pytest.mark.parametrize("quiz", QUIZZES)
+def test_an_option_that_says_nothing_is_as_often_right_as_not(quiz):
+    options = [(letter == e.right) for e in QUIZZES[quiz] for letter, (text, _) in e.options.items()
+               if text.lower().startswith("nothing")]  # fmt: skip
+    assert abs(2 * sum(options) - len(options)) <= 1
 
 
 def test_a_right_choice_is_told_why(capsys):

@@ -11,7 +11,7 @@ EXERCISES: list[Question] = [
         "room for an answer of up to 500. What do you do?",
         {
             "a": (
-                "nothing: the window limits the prompt, and 8,000 tokens fit",
+                "send all of it: the window limits the prompt, and 8,000 tokens fit",
                 "The model reads its own words as well: each generated token takes a place in the same window.",
             ),
             "b": (
@@ -136,9 +136,9 @@ EXERCISES: list[Question] = [
                 "again.",
             ),
             "d": (
-                "with fifty examples the answers will be better still",
-                "Perhaps, perhaps not: the gain usually levels off, examples use up the window, and only a measurement "
-                "on held-out questions tells.",
+                "twice as many examples would make the gain twice as large",
+                "The gain levels off, and examples use up the window. How much a few more are worth, a measurement on "
+                "held-out questions tells.",
             ),
         },
         "a",

@@ -7,15 +7,16 @@ from .questions import Question
 EXERCISES: list[Question] = [
     Question(
         "quiz2.1",
-        "A base model only continues text. What does instruction tuning on some ten thousand pairs mostly add?",
+        "A base model continues \"What is the capital of Peru?\" with further questions. After instruction tuning on ten "
+        "thousand pairs, none of them about Peru, it answers \"Lima\". What did the tuning add?",
         {
             "a": (
-                "new facts about the world",
-                "Facts come mostly from pretraining, which reads far more text. The pairs teach how to use them.",
+                "facts about the world, this one among them, that pretraining had left out",
+                "No pair was about Peru, so this fact was there before. The pairs taught how to use it.",
             ),
             "b": (
-                "the habit of answering a request, in the form the examples show",
-                "The knowledge was largely there; the pairs teach how to be asked, how to answer, and when to stop.",
+                "the habit of answering a request",
+                "The fact was there, or it could not be said; the pairs teach that a question is answered, how, and when to stop.",
             ),
             "c": (
                 "a longer context window",
@@ -27,7 +28,7 @@ EXERCISES: list[Question] = [
             ),
         },
         "b",
-        "Think of the same request sent as plain text and as a conversation.",
+        "Where can the word Lima have come from, if no pair has it?",
     ),
     Question(
         "quiz2.2",
@@ -35,7 +36,7 @@ EXERCISES: list[Question] = [
         "What happens?",
         {
             "a": (
-                "nothing bad: padding is ignored, as it should be",
+                "padding is ignored by the loss, which is what such a mask is for",
                 "Padding is ignored, but so is each answer's real end token, which has the same id.",
             ),
             "b": (
@@ -47,8 +48,8 @@ EXERCISES: list[Question] = [
                 "That is the opposite fault: padding kept as a label. Here the padding is masked, and more than the padding.",
             ),
             "d": (
-                "the model is never taught to stop, since each answer's end token is masked too",
-                "Labels and masks come from lengths, never from `ids != pad`.",
+                "the model is never taught to stop",
+                "Each answer's end token is masked too. Labels and masks come from lengths, never from `ids != pad`.",
             ),
         },
         "d",
@@ -60,8 +61,8 @@ EXERCISES: list[Question] = [
         "What is wrong with the test score?",
         {
             "a": (
-                "most test dialogues were seen in training, so the score is too good",
-                "Cut between sources, not between rows; and count one dialogue as one observation.",
+                "most test dialogues were seen in training",
+                "So the score is too good. Cut between sources, not between rows; and count one dialogue as one observation.",
             ),
             "b": (
                 "20 % is too small for a test",
@@ -72,7 +73,7 @@ EXERCISES: list[Question] = [
                 "The course averages over a dialogue's references: their number does not lower the score. The fault is in the split.",
             ),
             "d": (
-                "nothing, as long as the shuffle has a seed",
+                "it can be trusted only if the shuffle has a seed",
                 "A seed makes a leak repeatable; it does not close it.",
             ),
         },
@@ -109,15 +110,15 @@ EXERCISES: list[Question] = [
         "other things?",
         {
             "a": (
+                "measure answers and text that no training touched, before and after",
+                "Unrelated probes before and after, paired, with an interval. Mixing several tasks into training lowers the risk.",
+            ),
+            "b": (
                 "look whether the training loss still falls",
                 "The training loss knows only the trained task. Forgetting happens elsewhere.",
             ),
-            "b": (
-                "measure answers or plain text that no training touched, before and after, with the same model loader",
-                "Unrelated probes before and after, paired, with an interval. Mixing several tasks into training lowers the risk.",
-            ),
             "c": (
-                "measure the validation split of the trained task",
+                "measure the loss on the validation split of the task that was trained, before and after",
                 "Validation tells whether the task generalises to new inputs, not what happened to other tasks.",
             ),
             "d": (
@@ -125,7 +126,7 @@ EXERCISES: list[Question] = [
                 "The base weights are safe, and come back when the adapter is removed; with the adapter on, the outputs can be worse.",
             ),
         },
-        "b",
+        "a",
         "What would change if something were forgotten?",
     ),
     Question(
@@ -159,12 +160,12 @@ EXERCISES: list[Question] = [
         "the loss hardly moves. What do you try first?",
         {
             "a": (
-                "a learning rate many times higher, compared on validation",
-                "A rate belongs to a method. LoRA's two thin matrices usually want ten times the rate or more; measure, do not copy.",
-            ),
-            "b": (
                 "a much larger rank, because rank 8 cannot hold the task",
                 "Rank may matter, but nothing shows that yet: with a rate this low, the capacity that is there is not being used.",
+            ),
+            "b": (
+                "a learning rate many times higher, compared on validation",
+                "A rate belongs to a method. LoRA's two thin matrices usually want ten times the rate or more; measure, do not copy.",
             ),
             "c": (
                 "start B at random instead of zero, so that gradients can flow",
@@ -175,7 +176,7 @@ EXERCISES: list[Question] = [
                 "Choosing on test makes the test a second validation split. Choose on validation, report on test.",
             ),
         },
-        "a",
+        "b",
         "Which of the settings was chosen for another method?",
     ),
     Question(
@@ -191,8 +192,8 @@ EXERCISES: list[Question] = [
                 "(α / r) · B A has the shape of W and is added into it: the size does not change.",
             ),
             "c": (
-                "unmerged, each is switched on for its request; merged, one costs no extra time but fills a whole copy of the base",
-                "That is the trade: small files and quick switching against a forward pass without the detour.",
+                "kept apart, each can be switched on for its own request",
+                "Small files and quick switching. Merged, one adapter saves the detour and fills a whole copy of the base.",
             ),
             "d": (
                 "merging changes the outputs, so it needs another training run",
@@ -211,19 +212,19 @@ EXERCISES: list[Question] = [
                 "An update far smaller than a 4-bit step would be rounded away. The base is frozen.",
             ),
             "b": (
-                "A and B, kept in 16 or 32 bits; the 4-bit base is only read, and dequantised where it is used",
-                "Only the adapter trains. It can even learn to make up for part of the rounding it sees.",
+                "the scales of the 4-bit blocks, since a quantised model has no other numbers",
+                "The scales are fixed when the base is rounded. A frozen layer still passes gradients on to the adapters, which are numbers of their own.",
             ),
             "c": (
                 "A and B, in 4 bits too, so that they can be added into the base",
                 "The adapter stays in 16 or 32 bits: it is small, and it needs small steps.",
             ),
             "d": (
-                "nothing: a quantised model is for inference only",
-                "The gradient with respect to the *input* of a frozen layer is all that the adapters below it need.",
+                "A and B, in 16 or 32 bits; the 4-bit base is only read",
+                "Only the adapter trains; the base is dequantised where it is used. A and B can even make up for part of its rounding.",
             ),
         },
-        "b",
+        "d",
         "How large is one step of a 4-bit grid, and how large one update?",
     ),
     Question(
@@ -235,19 +236,19 @@ EXERCISES: list[Question] = [
                 "Only if the benchmark's questions were not in its training data. With data from the whole web that is the question.",
             ),
             "b": (
-                "the test is contaminated: the model was trained on it",
-                "It may be; age alone makes it possible, not certain. Search the training data for long shared runs of words.",
+                "little, until an overlap with its training data is ruled out",
+                "Contamination makes recall look like skill: search for shared runs of words, or test on questions written later.",
             ),
             "c": (
-                "nothing can be said, so benchmarks are useless",
+                "public benchmarks are useless, since any of them may have been read",
                 "Too strong: newer or private questions of the same kind show whether the score holds.",
             ),
             "d": (
-                "little, until overlap with its training data is ruled out, or newer questions give a like score",
-                "Contamination makes recall look like skill: search for shared runs of words, or test on what was written later.",
+                "the test is contaminated, for the model must have been trained on it",
+                "It may be; age alone makes it possible, not certain. Search the training data for long shared runs of words.",
             ),
         },
-        "d",
+        "b",
         "What could the model have read?",
     ),
 ]

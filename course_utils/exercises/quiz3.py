@@ -41,16 +41,16 @@ EXERCISES: list[Question] = [
     ),
     Question(
         "quiz3.3",
-        "You tune a summary model with reinforcement learning. What should the KL penalty compare the "
-        "policy with?",
+        "In RLHF a KL penalty is to keep the policy near what fine-tuning had taught it, over the whole run. "
+        "Which model should it compare the policy with?",
         {
-            "a": ("With the reward model", "The reward model gives scores, not a distribution over next "
+            "a": ("The reward model", "The reward model gives scores, not a distribution over next "
                   "words. KL needs two distributions over the same words."),
-            "b": ("With the raw pretrained model, before any fine-tuning", "Then the policy is far away at "
+            "b": ("The raw pretrained model, before any fine-tuning", "Then the policy is far away at "
                   "the first step already, and the penalty pulls it back from what fine-tuning taught it."),
-            "c": ("With the policy of the step before", "That keeps each step small, and lets many small "
+            "c": ("The policy of the step before, so that no single step can be large", "That keeps each step small, and lets many small "
                   "steps go anywhere. The leash must be tied to something that does not move."),
-            "d": ("With the model as it was when reinforcement learning began, frozen", "Then KL is exactly 0 "
+            "d": ("The model as it was when reinforcement learning began", "It is frozen. Then KL is exactly 0 "
                   "at the first step and measures only what reinforcement learning changed."),
         },
         "d",
@@ -81,7 +81,7 @@ EXERCISES: list[Question] = [
                   "been made likelier by more than 1 + ε already."),
             "b": ("A gradient that makes the token less likely, back to 1.2", "Clipping takes a push away; it "
                   "does not push back. The minimum is flat there."),
-            "c": ("Nothing", "min(1.5 · 1, 1.2 · 1) is the clipped, constant value, and a constant has no "
+            "c": ("No gradient", "min(1.5 · 1, 1.2 · 1) is the clipped, constant value, and a constant has no "
                   "gradient. With a negative advantage the same ratio would still have one."),
             "d": ("An error: ratios must lie between 0.8 and 1.2", "Ratios may be anything above 0. Clipping is in "
                   "the loss, not a limit on the policy."),
@@ -94,7 +94,7 @@ EXERCISES: list[Question] = [
         "A log of a PPO run shows \"mean advantage\" close to 0 at every step. The advantages are whitened. "
         "What does this tell you about learning?",
         {
-            "a": ("Nothing: whitening makes the mean 0 by construction", "Whitening subtracts the mean and divides "
+            "a": ("Little: whitening makes the mean 0 by construction", "Whitening subtracts the mean and divides "
                   "by the standard deviation. Look at the reward before whitening, and at judges the policy "
                   "never saw."),
             "b": ("The policy has stopped learning", "The mean would be 0 in the fastest-learning run as well. "
@@ -113,10 +113,10 @@ EXERCISES: list[Question] = [
         {
             "a": ("It gives the reward for a finished answer", "That is the reward model's work. The value head is "
                   "asked before the answer is finished."),
-            "b": ("It predicts, at each token, the reward still to come; what beats the prediction is reinforced",
-                  "It is a baseline: subtracting it leaves the direction of the gradient and lowers its variance. "
+            "b": ("It predicts, at each token, the reward still to come",
+                  "What beats the prediction is reinforced. As a baseline it leaves the direction of the gradient and lowers its variance. "
                   "At deployment it is thrown away."),
-            "c": ("It chooses the next token at deployment", "The language model's own output layer does. The value "
+            "c": ("It chooses the next token once the model is deployed", "The language model's own output layer does. The value "
                   "head gives one number a token and is thrown away after training."),
             "d": ("It keeps the policy near the reference", "That is the KL penalty. The value head knows nothing of "
                   "the reference."),
@@ -134,8 +134,8 @@ EXERCISES: list[Question] = [
                   "policy and reference plays its part."),
             "c": ("Infinite, since log 0 is", "The difference of the log-ratios is 0; σ of it is one half, and the "
                   "logarithm of one half is finite."),
-            "d": ("ln 2, for all pairs: the policy does not prefer either answer to what the reference does",
-                  "−log σ(0) = ln 2 ≈ 0.693. A first loss of anything else means a wrong reference, or dropout "
+            "d": ("ln 2, whatever the pairs",
+                  "Policy and reference agree, so −log σ(0) = ln 2 ≈ 0.693. A first loss of anything else means a wrong reference, or dropout "
                   "left on."),
         },
         "d",
@@ -147,15 +147,15 @@ EXERCISES: list[Question] = [
         {
             "a": ("From people who compare two answers", "That is RLHF. The point here is that people write the "
                   "principles, and do not compare the answers."),
-            "b": ("From a word list that blocks harmful answers", "A word list judges words. The method asks a model "
-                  "which answer agrees with a written principle."),
-            "c": ("From a model that judges and revises answers by written principles", "People write a few principles; "
+            "b": ("From a model that judges and revises answers by written principles", "People write a few principles; "
                   "a model criticises, revises and compares. Its mistakes become the labels, so a weak judge is a "
                   "weak teacher."),
+            "c": ("From a word list that blocks harmful answers", "A word list judges words. The method asks a model "
+                  "which answer agrees with a written principle."),
             "d": ("There are none: the principles are put into every prompt at deployment", "The principles are used "
                   "while the training data is made. The trained model then works without them in its prompt."),
         },
-        "c",
+        "b",
         "What do people write, and who compares?",
     ),
     Question(
@@ -163,7 +163,7 @@ EXERCISES: list[Question] = [
         "You set half of a model's linear weights to 0 by magnitude and save it as before, in float32. What "
         "becomes smaller or faster?",
         {
-            "a": ("Nothing: the zeros are stored and multiplied like any other number", "Unstructured zeros pay only "
+            "a": ("Neither file nor time: a zero is stored and multiplied like any number", "Unstructured zeros pay only "
                   "with a sparse format and a kernel made for it. Removing whole layers or storing one byte a weight "
                   "pays at once."),
             "b": ("The file is half as large", "A zero in float32 takes four bytes like any other number. "

@@ -15,6 +15,7 @@ from course_utils.exercises.answers import (
     maybe,
     number,
     numbers,
+    numeric,
     shown,
     tensor,
     text,
@@ -90,6 +91,17 @@ def test_a_mask_holds_true_and_false():
     assert mask.read(np.array([True])).dtype == torch.bool
     with pytest.raises(Wrong, match=r"\[1.0, 0.0\].*True and False"):
         mask.read(torch.tensor([1.0, 0.0]))
+
+
+def test_a_number_stays_a_number_and_an_array_an_array():
+    assert numeric.read(np.float64(2.5)) == 2.5 and type(numeric.read(torch.tensor(2.5))) is float
+    for value in ([1.0, 2.0], torch.tensor([1.0, 2.0]), np.array([1.0, 2.0])):
+        assert isinstance(numeric.read(value), np.ndarray) and numeric.read(value).tolist() == [1, 2]
+    array = np.ones(3)
+    assert numeric.read(array) is array
+    for value in ("2", None, True, ["a"], [[1], [1, 2]], np.array([True])):
+        with pytest.raises(Wrong, match="an array of numbers"):
+            numeric.read(value)
 
 
 def test_several_values_in_their_order():

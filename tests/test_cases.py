@@ -54,3 +54,8 @@ def test_values_are_written_briefly():
     assert brief(torch.tensor([[0.123456, -1.0]])) == "[[0.1235, -1]]"
     assert brief((1,)) == "(1,)" and brief({"a": 0.25}) == "{'a': 0.25}" and brief(len) == "len"
     assert len(brief("x" * 500)) == 90
+
+
+def test_not_a_number_equals_itself():
+    nan = float("nan")
+    assert alike(nan, nan) and not alike(1.0, nan) and alike(np.array([1.0, nan]), np.array([1.0, nan]))

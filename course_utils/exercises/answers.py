@@ -203,6 +203,23 @@ def _mask(value: Any):
     return found
 
 
+def _numeric(value: Any) -> Any:
+    if _is_tensor(value):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.ndim:
+        found = value
+    elif isinstance(value, list | tuple):
+        try:
+            found = np.array(value)
+        except ValueError:  # ragged rows
+            raise Unfit from None
+    else:
+        return _number(value)
+    if found.dtype.kind not in "iuf":
+        raise Unfit
+    return found
+
+
 def _something(value: Any) -> Any:
     if value is None:
         raise Unfit
@@ -215,6 +232,7 @@ truth = Kind("True or False", _truth)
 text = Kind("a text", _text)
 tensor = Kind("a tensor (or a list or an array) of numbers", _tensor)
 mask = Kind("a tensor (or a list or an array) of True and False", _mask)
+numeric = Kind("a number, or for arrays an array of numbers", _numeric)
 numbers = list_of(number, "a list of numbers")
 wholes = list_of(whole, "a list of whole numbers")
 texts = list_of(text, "a list of texts")

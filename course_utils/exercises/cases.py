@@ -78,12 +78,15 @@ def _agree(a: Any, b: Any, same: Callable) -> bool:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Equal all through: numbers up to rounding where ``b`` has fractions, everything else exactly."""
+    """Equal all through: numbers up to rounding where ``b`` has fractions, everything else exactly.
+
+    NaN equals NaN, so that a slip that overflows is known by it.
+    """
     if hasattr(b, "shape") or hasattr(a, "shape"):
         a, b = _array(a), _array(b)
-        return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE))
+        return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
     if isinstance(b, float) and isinstance(a, int | float):
-        return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return (a != a and b != b) or math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if isinstance(b, Mapping) and isinstance(a, Mapping):
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in b)
     if isinstance(b, list | tuple) and isinstance(a, list | tuple):

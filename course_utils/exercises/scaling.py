@@ -7,14 +7,10 @@ import math
 import numpy as np
 
 from . import answers
-from .engine import Exercise, Wrong, close
+from .cases import compare
+from .engine import Exercise
 
 PF_DAY = 1e15 * 24 * 60 * 60
-
-
-def near(a, b, share=1e-3) -> bool:
-    """Equal up to a thousandth of ``b``."""
-    return math.isclose(float(a), b, rel_tol=share)
 
 
 # ------------------------------------------------------------ scaling.1 petaFLOP/s-days
@@ -24,20 +20,28 @@ def training_days(parameters, tokens):
     return 6 * parameters * tokens / (1e15 * 24 * 60 * 60)
 
 
+DAYS_SLIPS = [
+    ("2 operations per parameter and token are the forward pass. The backward pass takes twice as many again.",
+     lambda n, d: 2 * n * d / PF_DAY),
+    ("4 operations per parameter and token are the backward pass alone.", lambda n, d: 4 * n * d / PF_DAY),
+    ("One operation per parameter and token? A multiplication and an addition are two, and training passes three times.",
+     lambda n, d: n * d / PF_DAY),
+    ("Tokens pass through the parameters: every token meets every one of them. Multiply, do not add.",
+     lambda n, d: 6 * (n + d) / PF_DAY),
+    ("That is the number of operations; divide by those of one petaFLOP/s-day.", lambda n, d: 6 * n * d),
+    *(("Check the seconds: a petaFLOP/s-day is 10^15 operations in *each* of a day's 86,400 seconds.",
+       lambda n, d, seconds=seconds: 6 * n * d / (1e15 * seconds)) for seconds in (1, 24, 60, 1440, 3600)),
+    *(("You are off by a thousand: peta is 10^15 (tera is 10^12, exa is 10^18).",
+       lambda n, d, peta=peta: 6 * n * d / (peta * 86400)) for peta in (1e12, 1e18)),
+]  # fmt: skip
+
+
 def _test_training_days(training_days):
-    got, want = float(training_days(175e9, 300e9)), 6 * 175e9 * 300e9 / PF_DAY
-    if near(got, want / 3):
-        raise Wrong("2 operations a parameter and token are the forward pass. The backward pass takes twice as many again.")
-    if near(got, want / 6):
-        raise Wrong("One operation a parameter and token? A multiplication and an addition are two, and training passes three times.")
-    if near(got, want * 24) or near(got, want * 60) or near(got, want * 3600) or near(got, want * 24 * 3600):
-        raise Wrong("Check the seconds: a petaFLOP/s-day is 10^15 operations in *each* of a day's 86,400 seconds.")
-    if near(got, want * PF_DAY):
-        raise Wrong("That is the number of operations; divide by those of one petaFLOP/s-day.")
-    if near(got, want * 1e3) or near(got, want * 1e-3):
-        raise Wrong("You are off by a thousand: peta is 10^15 (tera is 10^12, exa is 10^18).")
-    if not near(got, want) or not near(training_days(1e9, 20e9), 6 * 1e9 * 20e9 / PF_DAY):
-        raise Wrong(f"GPT-3 (175e9 parameters, 300e9 tokens) takes about 3,646 petaFLOP/s-days; yours: {got:g}.")
+    cases = [("GPT-3", (175e9, 300e9)), ("", (1e9, 23e9)), ("SmolLM2", (135e6, 2e12))]
+    compare(training_days, training_days_of_reference, cases, DAYS_SLIPS)
+
+
+training_days_of_reference = training_days
 
 
 # ------------------------------------------------------------ scaling.2 a power law
@@ -48,24 +52,59 @@ def power_law(x, y):
     return np.exp(offset), -slope
 
 
+def _line(x, y):
+    slope, offset = np.polyfit(np.log(x), np.log(y), 1)
+    return slope, offset
+
+
+def _one_logarithm(of_x, x, y):
+    slope, offset = np.polyfit(np.log(x), y, 1) if of_x else np.polyfit(x, np.log(y), 1)
+    return (offset, -slope) if of_x else (np.exp(offset), -slope)
+
+
+def _through(first, last, x, y):
+    exponent = -(np.log(y[last]) - np.log(y[first])) / (np.log(x[last]) - np.log(x[first]))
+    return y[first] * x[first] ** exponent, exponent
+
+
+ONE_LOGARITHM = "You took one logarithm. A power law is straight only if *both* axes are logarithmic."
+POWER_SLIPS = [
+    ("The order: first the scale, then the exponent. (np.polyfit gives the slope first.)",
+     lambda x, y: (-_line(x, y)[0], np.exp(_line(x, y)[1]))),
+    ("The order: first the scale, then the exponent. And the line's slope is −exponent.",
+     lambda x, y: (_line(x, y)[0], np.exp(_line(x, y)[1]))),
+    ("The line's slope is −exponent: y = scale · x^(−exponent) falls for a positive exponent.",
+     lambda x, y: (np.exp(_line(x, y)[1]), _line(x, y)[0])),
+    ("The exponent is right. The line's offset is the *logarithm* of the scale: undo it.",
+     lambda x, y: (_line(x, y)[1], -_line(x, y)[0])),
+    ("Those are the line's slope and offset as they are. Which of the two is −exponent, and of what is the other the logarithm?",
+     lambda x, y: _line(x, y)),
+    ("Slope and offset are exchanged: np.polyfit gives the slope first.",
+     lambda x, y: (np.exp(_line(x, y)[0]), -_line(x, y)[1])),
+    ("The exponent is right, but you took log10 and undid it with exp. Undo a logarithm with its own base.",
+     lambda x, y: (np.exp(_line(x, y)[1] / math.log(10)), -_line(x, y)[0])),
+    ("x and y are exchanged: np.polyfit takes what you know first, and what depends on it second.",
+     lambda x, y: (np.exp(_line(y, x)[1]), -_line(y, x)[0])),
+    (ONE_LOGARITHM, lambda x, y: _one_logarithm(True, x, y)),
+    (ONE_LOGARITHM, lambda x, y: _one_logarithm(False, x, y)),
+    ("The first y is the scale only where x is 1 and the point lies on the line.", lambda x, y: (y[0], -_line(x, y)[0])),
+    ("You drew the line through the first and the last point; those between count as much.",
+     lambda x, y: _through(0, -1, x, y)),
+    ("You drew the line through the first two points; the others count as much.", lambda x, y: _through(0, 1, x, y)),
+]  # fmt: skip
+
+
 def _test_power_law(power_law):
-    x = np.array([1.0, 10.0, 100.0, 1000.0])
-    answer = power_law(x, 3 * x**-0.5)
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong("Return two numbers: the scale and the exponent.")
-    scale, exponent = map(float, answer)
-    if close(scale, -0.5) or close(scale, 0.5):
-        raise Wrong("The order: first the scale, then the exponent. (np.polyfit gives the slope first.)")
-    if close(exponent, -0.5):
-        raise Wrong("The line's slope is −exponent: y = scale · x^(−exponent) falls for a positive exponent.")
-    if close(exponent, 0.5) and close(scale, math.log(3)):
-        raise Wrong("The exponent is right. The line's offset is the *logarithm* of the scale: undo it.")
-    if close(exponent, 0.5) and close(scale, math.exp(math.log10(3))):
-        raise Wrong("The exponent is right, but you took log10 and undid it with exp. Undo a logarithm with its own base.")
-    if not close(exponent, 0.5):
-        raise Wrong(f"y = 3 · x^(−0.5) should give the exponent 0.5, yours is {exponent:.3f}. A power law is straight only if *both* axes are logarithms.")
-    if not close(scale, 3):
-        raise Wrong(f"y = 3 · x^(−0.5) should give the scale 3, yours is {scale:.3f}.")
+    scattered = "points that scatter (the line is the best one through *all logarithms*)"
+    cases = [
+        ("points on 3 · x^(−0.5)", (np.array([1, 10, 100, 1000]), 3 * np.array([1.0, 10, 100, 1000]) ** -0.5)),
+        ("points on 0.8 · x^0.3", (np.array([2.0, 7, 30, 400]), 0.8 * np.array([2.0, 7, 30, 400]) ** 0.3)),
+        (scattered, (np.array([5.0, 3, 400, 20, 50]), np.array([2.0, 2.6, 0.4, 1.7, 0.9]))),
+    ]
+    compare(power_law, power_law_of_reference, cases, POWER_SLIPS)
+
+
+power_law_of_reference = power_law
 
 
 # ------------------------------------------------------------ scaling.3 the frontier
@@ -80,25 +119,74 @@ def frontier(compute, loss):
     return sorted(kept, key=lambda i: compute[i])
 
 
+def _unbeaten(beats):
+    """The frontier if ``beats(compute, loss, of the other)`` decided, sorted by compute."""
+
+    def kept(c, x):
+        left = [i for i in range(len(c)) if not any(beats(c[j], x[j], c[i], x[i]) for j in range(len(c)) if j != i)]
+        return sorted(left, key=lambda i: c[i])
+
+    return kept
+
+
+def _better_than_the_last(compute, loss, order=None, keep_best=False):
+    kept, last = [], math.inf
+    for i in order or range(len(compute)):
+        if loss[i] < last:
+            kept.append(i)
+        last = min(last, loss[i]) if keep_best else loss[i]
+    return kept
+
+
+def _by_compute(c, x):
+    return sorted(range(len(c)), key=lambda i: (c[i], x[i]))
+
+
+EQUAL_RUNS = "Of two runs with the same loss neither has a *lower* one, so neither beats the other: both stay, if nothing else beats them."
+FRONTIER_SLIPS = [
+    ("The run with the lowest loss is *one* point of the frontier. What would you buy with less compute?",
+     lambda c, x: [int(np.argmin(x))]),
+    ("All runs are kept. One with compute 4 and loss 2.7 is beaten by a cheaper one with loss 2.5.",
+     lambda c, x: sorted(range(len(c)), key=lambda i: c[i])),
+    ("All runs are kept. One with compute 4 and loss 2.7 is beaten by a cheaper one with loss 2.5.",
+     lambda c, x: list(range(len(c)))),
+    ("You kept the cheapest run only. A dearer run belongs to the frontier if it is *better* than all cheaper ones.",
+     lambda c, x: [int(np.argmin(c))]),
+    ("The right runs, but in the order they came in: sort them by compute.", lambda c, x: sorted(frontier(c, x))),
+    ("The right runs, sorted by loss: sort them by compute, the cheapest first.",
+     lambda c, x: sorted(frontier(c, x), key=lambda i: x[i])),
+    ("The right runs, sorted the other way round: the cheapest comes first.",
+     lambda c, x: sorted(frontier(c, x), key=lambda i: -c[i])),
+    ("Return the *indices* of the runs, not their numbers.", lambda c, x: [c[i] for i in frontier(c, x)]),
+    ("Two runs of the same compute: the worse one is beaten, too.", _unbeaten(lambda c, x, d, y: c < d and x < y)),
+    (EQUAL_RUNS, _unbeaten(lambda c, x, d, y: c <= d and x <= y)),
+    (EQUAL_RUNS, lambda c, x: _better_than_the_last(c, x, _by_compute(c, x), keep_best=True)),
+    (EQUAL_RUNS, _unbeaten(lambda c, x, d, y: (c < d and x <= y) or (c <= d and x < y))),
+    ("A run that is better than its next cheaper neighbour can still be beaten by another. Compare with *all* cheaper runs.",
+     lambda c, x: _better_than_the_last(c, x, _by_compute(c, x))),
+    ("You go through the runs as they come. They are not sorted: a cheaper one may come later.",
+     lambda c, x: _better_than_the_last(c, x, keep_best=True)),
+    ("You go through the runs as they come. They are not sorted: a cheaper one may come later.",
+     lambda c, x: _better_than_the_last(c, x)),
+]  # fmt: skip
+
+
 def _test_frontier(frontier):
-    compute, loss = [8.0, 1.0, 2.0, 4.0], [2.2, 3.0, 2.5, 2.7]
-    got = list(frontier(compute, loss))
-    if got == [0]:
-        raise Wrong("The run with the lowest loss is *one* point of the frontier. What would you buy with less compute?")
-    if sorted(got) == [1, 2, 3, 0] or sorted(got) == [0, 1, 2, 3]:
-        raise Wrong("All runs are kept. The one with compute 4 and loss 2.7 is beaten by a cheaper one with loss 2.5.")
-    if got == [1]:
-        raise Wrong("You kept the cheapest run only. A dearer run belongs to the frontier if it is *better* than all cheaper ones.")
-    if got and all(isinstance(i, float) for i in got):
-        raise Wrong("Return the *indices* of the runs, not their numbers.")
-    if sorted(got) == [0, 1, 2] and got != [1, 2, 0]:
-        raise Wrong("The right runs, but in the order they came in: sort them by compute.")
-    if got != [1, 2, 0]:
-        raise Wrong(f"For compute {compute} and loss {loss} the frontier is [1, 2, 0]; yours: {got}.")
-    if list(frontier([1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 2.7, 2.5])) != [0, 1]:
-        raise Wrong("Losses 3.0, 2.0, 2.7, 2.5: the last beats its neighbour, but not the second. Compare with *all* cheaper runs.")
-    if list(frontier([1.0, 1.0], [3.0, 2.0])) != [1]:
-        raise Wrong("Two runs of the same compute: the worse one is beaten, too.")
+    cases = [
+        ("", ([8.0, 1.0, 2.0, 4.0], [2.2, 3.0, 2.5, 2.7])),
+        ("the last beats its neighbour, but not the second", ([1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 2.7, 2.5])),
+        ("two runs of the same compute", ([5.0, 5.0, 3.0], [3.0, 2.0, 3.5])),
+        ("two equal runs, and a dearer one with the same loss", ([7.0, 2.0, 2.0, 9.0], [2.4, 2.4, 2.4, 3.0])),
+        ("the dearest first, in a different order of losses", ([9.0, 7.0, 6.0, 3.0, 1.0], [1.2, 2.9, 1.9, 2.6, 2.8])),
+    ]
+
+    def same(a, b):  # two equal runs have no order of their own
+        return a == b or (b == [0, 2, 1] and a == [2, 0, 1])
+
+    compare(frontier, frontier_of_reference, cases, FRONTIER_SLIPS, same)
+
+
+frontier_of_reference = frontier
 
 
 # ------------------------------------------------------------ scaling.4 the planner
@@ -109,23 +197,24 @@ def chinchilla(flops):
     return parameters, 20 * parameters
 
 
+PLANNER_SLIPS = [
+    ("Swapped: parameters first, then tokens (20 times as many).", lambda c: chinchilla(c)[::-1]),
+    ("Your N·D is the whole budget. Each parameter costs 6 operations per token.", lambda c: ((c / 20) ** 0.5, 20 * (c / 20) ** 0.5)),
+    ("2·N·D is a forward pass; training costs 6·N·D.", lambda c: ((c / 40) ** 0.5, 20 * (c / 40) ** 0.5)),
+    ("The budget is spent, but with one token per parameter: D = 20·N.", lambda c: ((c / 6) ** 0.5, (c / 6) ** 0.5)),
+    ("20 *parameters* for each token is the rule turned round: D = 20·N.", lambda c: (20 * (c / 120) ** 0.5, (c / 120) ** 0.5)),
+    ("C = 6·N·20·N = 120·N²: there is a root to take.", lambda c: (c / 120, 20 * c / 120)),
+    ("C = 6·N·20·N = 120·N²: there is a root to take.", lambda c: (c / 120, c / 6)),
+    ("The parameters are right; the tokens are 20 times as many.", lambda c: ((c / 120) ** 0.5, (c / 120) ** 0.5)),
+]  # fmt: skip
+
+
 def _test_chinchilla(chinchilla):
-    answer = chinchilla(1.2e22)  # 1e10 parameters, 2e11 tokens
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong("Return two numbers: parameters and tokens.")
-    n, d = map(float, answer)
-    if near(n, 2e11) and near(d, 1e10):
-        raise Wrong("Swapped: parameters first, then tokens (20 times as many).")
-    if near(n * d, 1.2e22):
-        raise Wrong("Your N·D is the whole budget. Each parameter costs 6 operations a token.")
-    if near(2 * n * d, 1.2e22):
-        raise Wrong("2·N·D is a forward pass; training costs 6·N·D.")
-    if near(6 * n * d, 1.2e22) and near(d, n):
-        raise Wrong("The budget is spent, but with one token a parameter: D = 20·N.")
-    if near(d / n, 20) and near(n, 1.2e22 / 120):
-        raise Wrong("C = 6·N·20·N = 120·N²: there is a root to take.")
-    if not (near(n, 1e10) and near(d, 2e11)):
-        raise Wrong(f"1.2e22 operations buy 1e10 parameters and 2e11 tokens (6 · 1e10 · 2e11); yours: {n:g} and {d:g}.")
+    cases = [("1e10 parameters and 2e11 tokens cost 6 · 1e10 · 2e11", (1.2e22,)), ("", (5.76e23,)), ("", (8.64e19,))]
+    compare(chinchilla, chinchilla_of_reference, cases, PLANNER_SLIPS)
+
+
+chinchilla_of_reference = chinchilla
 
 
 # ------------------------------------------------------------ scaling.5 the best size under a loss law
@@ -136,23 +225,20 @@ def best_size(flops, A, alpha, B, beta):
     return g * (flops / 6) ** (beta / (alpha + beta))
 
 
+SIZE_SLIPS = [
+    ("G is upside down: a larger A (parameters matter more) must give a *larger* model.",
+     lambda c, A, a, B, b: best_size(c, B, b, A, a) / (c / 6) ** ((a - b) / (a + b))),
+    ("The exponent of the budget is beta/(alpha + beta): the faster *data* stops helping (a large beta), the more goes into the model.",
+     lambda c, A, a, B, b: best_size(c, A, a, B, b) / (c / 6) ** ((b - a) / (a + b))),
+    ("The budget is 6·N·D, so it is C/6 that N and D share.", lambda c, *law: best_size(6 * c, *law)),
+    ("That is the best number of tokens; the size is asked.", lambda c, *law: c / 6 / best_size(c, *law)),
+    ("20 tokens per parameter is a rule of thumb. Here the law's own four constants decide.", lambda c, *law: (c / 120) ** 0.5),
+]  # fmt: skip
+
+
 def _test_best_size(best_size):
-    A, alpha, B, beta, flops = 400.0, 0.3, 1000.0, 0.4, 6e20
-    got, want = float(best_size(flops, A, alpha, B, beta)), best_size_of_reference(flops, A, alpha, B, beta)
-    c = flops / 6
-    g = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-    if near(got, c ** (beta / (alpha + beta)) / g):
-        raise Wrong("G is upside down: a larger A (parameters matter more) must give a *larger* model.")
-    if near(got, g * c ** (alpha / (alpha + beta))):
-        raise Wrong("The exponent of the budget is beta/(alpha + beta): the faster *data* stops helping (a large beta), the more goes into the model.")
-    if near(got, g * flops ** (beta / (alpha + beta))):
-        raise Wrong("The budget is 6·N·D, so it is C/6 that N and D share.")
-    if near(got, c / want):
-        raise Wrong("That is the best number of tokens; the size is asked.")
-    if near(got, math.sqrt(flops / 120)):
-        raise Wrong("20 tokens a parameter is a rule of thumb. Here the law's own four constants decide.")
-    if not near(got, want):
-        raise Wrong(f"For A=400, alpha=0.3, B=1000, beta=0.4 and 6e20 operations the best size is {want:.4g}; yours: {got:.4g}.")
+    cases = [("", (6e20, 400.0, 0.3, 1000.0, 0.4)), ("", (1.2e22, 482.0, 0.35, 2085.4, 0.37)), ("", (3e19, 900.0, 0.6, 70.0, 0.25))]
+    compare(best_size, best_size_of_reference, cases, SIZE_SLIPS, lambda a, b: math.isclose(a, b, rel_tol=1e-3))
 
 
 best_size_of_reference = best_size
@@ -165,20 +251,27 @@ def lifetime(parameters, trained, served):
     return 6 * parameters * trained + 2 * parameters * served
 
 
+LIFETIME_SLIPS = [
+    ("You paid 6 operations for the served tokens, too. Serving has no backward pass.", lambda n, d, s: 6 * n * (d + s)),
+    ("You paid 2 operations for the training tokens, too. Training takes a forward and a backward pass.", lambda n, d, s: 2 * n * (d + s)),
+    ("The prices are exchanged: which of the two needs a backward pass?", lambda n, d, s: 2 * n * d + 6 * n * s),
+    ("That is the training alone. The served tokens are paid for as well.", lambda n, d, s: 6 * n * d),
+    ("That is the serving alone. The model must be trained first.", lambda n, d, s: 2 * n * s),
+    ("Training and serving come one after the other: add them.", lambda n, d, s: 6 * n * d * s),
+    ("Training and serving come one after the other: add them.", lambda n, d, s: 6 * n * d * 2 * n * s),
+]  # fmt: skip
+
+
 def _test_lifetime(lifetime):
-    got = float(lifetime(1e9, 20e9, 100e9))
-    if near(got, 6e9 * 120e9):
-        raise Wrong("You paid 6 operations for the served tokens, too. Serving has no backward pass.")
-    if near(got, 2e9 * 120e9):
-        raise Wrong("You paid 2 operations for the training tokens, too. Training takes a forward and a backward pass.")
-    if near(got, 6e9 * 20e9):
-        raise Wrong("That is the training alone. The served tokens are paid for as well.")
-    if near(got, 2e9 * 100e9):
-        raise Wrong("That is the serving alone. The model must be trained first.")
-    if near(got, 6e9 * 20e9 * 100e9) or near(got, 6e9 * 20e9 * 2e9 * 100e9):
-        raise Wrong("Training and serving come one after the other: add them.")
-    if not near(got, 3.2e20):
-        raise Wrong(f"1e9 parameters, 20e9 tokens trained, 100e9 served: 1.2e20 + 2e20 operations; yours: {got:g}.")
+    cases = [
+        ("", (1e9, 20e9, 100e9)),
+        ("nothing served", (70e9, 1.4e12, 0)),
+        ("arrays of sizes and of tokens", (np.array([1e9, 3e9]), np.array([5e11, 7e10]), 1e13)),
+    ]
+    compare(lifetime, lifetime_of_reference, cases, LIFETIME_SLIPS)
+
+
+lifetime_of_reference = lifetime
 
 
 # ------------------------------------------------------------ scaling.7 tokens for each word
@@ -192,60 +285,106 @@ def tokens_per_word(tokenizer, texts):
     return found
 
 
-class _Toy:
-    """Splits a word into pieces of four characters; a word after a blank has its blank for free."""
+TERMS = ["tort", "habeas corpus", "in camera", "pro pro rata itineris", "estoppel"]
 
-    def __call__(self, text, add_special_tokens=True, **options):
-        words = text.split()
-        pieces = [-(-len(word) // 4) for word in words]
-        pieces[0] += not text.startswith(" ")  # a word without its blank in front is rarer: one piece more
-        return {"input_ids": [0] * (sum(pieces) + 2 * add_special_tokens)}
+
+def toy_tokenizer(before: int, after: int):
+    """A tokenizer that cuts words into fours; ``before`` and ``after`` are its special tokens.
+
+    A word's blank belongs to its first piece. A text that begins without one costs a piece more.
+    """
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    cut = pre_tokenizers.Split(Regex("^[^ ]| ?[^ ]{1,4}| +"), "isolated")
+    pieces = {piece for text in TERMS for start in ("", " ") for word in [text, *text.split()]
+              for piece, _ in cut.pre_tokenize_str(start + word)}  # fmt: skip
+    names = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", *sorted(pieces)]
+    fast = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="[UNK]"))
+    fast.pre_tokenizer = cut
+    fast.post_processor = processors.TemplateProcessing(
+        single=" ".join(["[CLS]"] * before + ["$A"] + ["[SEP]"] * after),
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=fast, unk_token="[UNK]", pad_token="[PAD]",
+                                   cls_token="[CLS]", sep_token="[SEP]")  # fmt: skip
+
+
+def _count(blank=" ", special=False, minus=0, count=len, by=lambda text: len(text.split())):
+    return lambda t, texts: [
+        (count(t(blank + text, add_special_tokens=special)["input_ids"]) - minus) / by(text) for text in texts
+    ]
+
+
+def _each_word_alone(t, texts):
+    return [sum(len(t(word, add_special_tokens=False)["input_ids"]) for word in x.split()) / len(x.split()) for x in texts]
+
+
+SPECIAL = "You counted special tokens that frame a *sentence* ([CLS], [SEP], beginning, end). They are not pieces of the term."
+ALONE = "You tokenised the term as if it began a text. In a sentence a blank stands before it, and that blank is part of the token."
+WORD_SLIPS = [
+    (SPECIAL, _count(special=True)),
+    (SPECIAL + " And a blank stands before a term in a sentence.", _count("", special=True)),
+    ("Tokenizers add different numbers of special tokens, one or two or none: do not subtract, ask for none.", _count(special=True, minus=2)),
+    ("Tokenizers add different numbers of special tokens, one or two or none: do not subtract, ask for none.", _count(special=True, minus=1)),
+    (ALONE, _count("")),
+    (ALONE, _each_word_alone),
+    ("Tokens for each *term*. 'habeas corpus' is two words: divide by their number.", _count(by=lambda text: 1)),
+    ("A piece that occurs twice is two tokens: do not count *different* ids.", _count(count=lambda ids: len(set(ids)))),
+    ("You divided the number of words by the number of tokens.", lambda t, texts: [1 / n for n in tokens_per_word(t, texts)]),
+    ("Those are characters, not tokens.", lambda t, texts: [len(x) / len(x.split()) for x in texts]),
+    ("Those are characters, not tokens.", lambda t, texts: [len(x.replace(" ", "")) / len(x.split()) for x in texts]),
+]  # fmt: skip
 
 
 def _test_tokens_per_word(tokens_per_word):
-    got = tokens_per_word(_Toy(), ["tort", "habeas corpus", "in camera"])
-    if isinstance(got, (int, float)):
-        raise Wrong("Return a list with one number for each text: the mean and its interval come later.")
-    got = [float(x) for x in got]
-    if len(got) != 3:
-        raise Wrong(f"Three texts give three numbers; yours are {len(got)}.")
-    if close(got, [3, 3, 2.5]) or close(got, [4, 3.5, 3]):
-        raise Wrong("You counted special tokens that frame a *sentence* ([CLS], [SEP], beginning, end). They are not pieces of the term.")
-    if close(got, [2, 2.5, 2]):
-        raise Wrong("You tokenised the term as if it began a text. In a sentence a blank stands before it, and that blank is part of the token.")
-    if close(got, [1, 4, 3]) or close(got, [1, 4.0, 3.0]):
-        raise Wrong("Tokens for each *term*. 'habeas corpus' is two words: divide by their number.")
-    if close(got, [4, 6.5, 4.5]) or close(got, [4, 6, 4]):
-        raise Wrong("Those are characters, not tokens.")
-    if not close(got, [1, 2, 1.5]):
-        raise Wrong(f"With a tokenizer that cuts words into fours, 'tort', 'habeas corpus', 'in camera' are 1, 4/2 and 3/2 tokens a word; yours: {got}.")
+    named = [("a tokenizer with two special tokens", (1, 1)), ("a tokenizer with one special token", (0, 1)),
+             ("a tokenizer without special tokens", (0, 0))]  # fmt: skip
+    cases = [(words, (toy_tokenizer(*special), TERMS)) for words, special in named]
+    compare(tokens_per_word, tokens_per_word_of_reference, cases, WORD_SLIPS)
 
 
-# ------------------------------------------------------------ scaling.8 spot the bug: loss per token
+tokens_per_word_of_reference = tokens_per_word
 
 
-def loss_per_word(losses, tokens, words):
+# ------------------------------------------------------------ scaling.8 spot the bug: an unfair comparison
+
+
+def fair_loss(losses, tokens, words):
     total = sum(loss * n for loss, n in zip(losses, tokens))
     return total / sum(words)
 
 
-def _test_loss_per_word(loss_per_word):
-    got = float(loss_per_word([2.0, 4.0], [30, 10], [10, 10]))  # nats 60 and 40, over 20 words
-    if close(got, 3.0):
-        raise Wrong("That is the mean of the texts' losses a token. Texts of 30 and of 10 tokens count the same, and nothing is said of words.")
-    if close(got, 2.5):
-        raise Wrong("That is the loss a token, well weighted. A word cut into more tokens has a loss for each of them: divide by the *words*.")
-    if close(got, 0.3):
-        raise Wrong("A loss a token is already divided by tokens: multiply it by the tokens first, then divide by the words.")
-    if close(got, 100.0):
-        raise Wrong("100 nats is the total of both texts; divide by their words.")
-    if not close(got, 5.0):
-        raise Wrong(f"2.0 nats × 30 tokens and 4.0 × 10 are 100 nats over 20 words: 5.0 a word. Yours: {got:.3f}.")
-    uneven = float(loss_per_word([2.0, 4.0], [30, 10], [10, 5]))
-    if close(uneven, (6 + 8) / 2):
-        raise Wrong("You averaged the texts' own ratios: a text of 5 words counts as much as one of 10. Total nats over total words.")
-    if not close(uneven, 100 / 15):
-        raise Wrong(f"With 10 and 5 words it is 100/15 = 6.667; yours: {uneven:.3f}.")
+FAIR_SLIPS = [
+    ("That is the mean of the texts' losses per token. It still depends on how finely the tokenizer cuts, and a text of 10 tokens counts like one of 30.",
+     lambda x, t, w: sum(x) / len(x)),
+    ("That is the loss per token, as before: cut the same words into more tokens, and it falls.",
+     lambda x, t, w: sum(a * b for a, b in zip(x, t)) / sum(t)),
+    ("A loss per token is already divided by the tokens. What is the loss of a whole text?", lambda x, t, w: sum(x) / sum(w)),
+    ("That is the total of all texts: it grows with the amount of text.", lambda x, t, w: sum(a * b for a, b in zip(x, t))),
+    ("That is the total for each text: a longer text has more to predict.", lambda x, t, w: sum(a * b for a, b in zip(x, t)) / len(x)),
+    ("You averaged the texts' own ratios: a text of 5 words counts as much as one of 10. Pool the texts, then divide once.",
+     lambda x, t, w: sum(a * b / c for a, b, c in zip(x, t, w)) / len(x)),
+    ("You added the texts' own ratios up: pool the texts, then divide once.", lambda x, t, w: sum(a * b / c for a, b, c in zip(x, t, w))),
+    ("You weighted the texts by their words; a loss per token has to be turned into a text's total first.",
+     lambda x, t, w: sum(a * c for a, c in zip(x, w)) / sum(w)),
+    ("The mean loss per token times the tokens per word: right only if the texts are equally long. What is the loss of each whole text?",
+     lambda x, t, w: sum(x) / len(x) * sum(t) / sum(w)),
+]  # fmt: skip
+
+
+def _test_fair_loss(fair_loss):
+    cases = [
+        ("60 and 40 nats", ([2.0, 4.0], [30, 10], [10, 10])),
+        ("the same nats, cut into twice the tokens", ([1.0, 2.0], [60, 20], [10, 10])),
+        ("60 and 40 nats, 10 and 5 words", ([2.0, 4.0], [30, 10], [10, 5])),
+        ("three texts", ([1.5, 3.5, 2.5], [8, 40, 12], [7, 16, 11])),
+        ("one text", ([3.0], [7], [4])),
+    ]
+    compare(fair_loss, fair_loss_of_reference, cases, FAIR_SLIPS)
+
+
+fair_loss_of_reference = fair_loss
 
 
 EXERCISES = [
@@ -255,30 +394,29 @@ EXERCISES = [
     ), returns=answers.number),
     Exercise("scaling.2", "fit a power law", power_law, _test_power_law, (
         "Take the logarithm of both sides of y = scale · x^(−exponent). What kind of curve is that?",
-        "np.polyfit(np.log(x), np.log(y), 1) gives the slope and the offset.",
-    )),
+        "np.polyfit gives a slope and an offset. Which of them is the exponent, and what must be done with the other?",
+    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, the scale and the exponent")),
     Exercise("scaling.3", "the frontier", frontier, _test_frontier, (
         "A run is beaten if another one costs no more and has a lower loss.",
         "Keep the index of every run that no other one beats; sort the kept ones by compute.",
-    )),
+    ), returns=answers.list_of(answers.whole, "a list of whole numbers, the runs' indices")),
     Exercise("scaling.4", "the planner", chinchilla, _test_chinchilla, (
         "Put D = 20·N into C = 6·N·D.",
-        "Solve C = 120·N² for N.",
-    )),
+        "That leaves one unknown, squared.",
+    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens")),
     Exercise("scaling.5", "the best size under a law", best_size, _test_best_size, (
         "Put D = C/(6·N) into A/N^alpha + B/D^beta and ask where its slope is zero.",
-        "At the best point alpha·A/N^alpha = beta·B/D^beta.",
-        "N = G · (C/6)^(beta/(alpha+beta)) with G = (alpha·A/(beta·B))^(1/(alpha+beta)).",
-    )),
+        "At the best point alpha·A/N^alpha = beta·B/D^beta. The notebook has solved it for N: compute G first.",
+    ), returns=answers.number),
     Exercise("scaling.6", "a model that is used", lifetime, _test_lifetime, (
-        "6 operations a parameter for a token of training. How many for a token that is served?",
-    )),
+        "How many operations per parameter does a token of training cost, and how many one that is served?",
+    ), returns=answers.numeric),
     Exercise("scaling.7", "tokens for each word", tokens_per_word, _test_tokens_per_word, (
-        "tokenizer(text, add_special_tokens=False)[\"input_ids\"] is the list of ids.",
+        "tokenizer(text, add_special_tokens=False)[\"input_ids\"] is the list of ids, and tokenizer.tokenize(text) the list of pieces.",
         "Put a blank in front, as in the middle of a sentence; text.split() counts the words.",
-    )),
-    Exercise("scaling.8", "spot the bug: loss for each word", loss_per_word, _test_loss_per_word, (
-        "What is a text's loss as a whole, if it has 30 tokens with 2.0 nats each?",
-        "Add up the totals of all texts, then divide once.",
-    )),
+    ), returns=answers.list_of(answers.number, "a list with one number for each text (their mean comes later)")),
+    Exercise("scaling.8", "spot the bug: which field is harder?", fair_loss, _test_fair_loss, (
+        "Cut the same text into twice as many tokens, with the same total loss. What happens to the colleague's number?",
+        "What is a text's loss as a whole, if it has 30 tokens with 2.0 nats each? And what does not change with the tokenizer?",
+    ), returns=answers.number),
 ]  # fmt: skip

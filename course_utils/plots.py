@@ -68,7 +68,6 @@ def next_words(
         )
     axes[0][0].set_ylabel("probability")
     figure.supxlabel(f"the {count} likeliest next tokens", fontsize=10)
-    figure.tight_layout()
     first = [row.softmax(-1).max(0) for row in logits]
     said = [f"after {title}, {tokenizer.decode([int(best.indices)]).strip()!r} has {best.values:.2f}" for title, best in zip(titles, first)]
     show(figure, alt=f"Bars of the {count} likeliest next tokens: {'; '.join(said)}.")
@@ -95,7 +94,6 @@ def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[fl
         axis.set_ylabel(name)
         axis.set_xticks(temperatures)
     axes[0][0].legend()
-    figure.tight_layout()
     ends = [
         f"{name} from {grid[temperatures[0], p][name].mean:.2f} to {grid[temperatures[-1], p][name].mean:.2f} (top-p {p})"
         for name in names for p in top_ps

@@ -28,6 +28,7 @@ plt.rcParams.update(
         "axes.prop_cycle": plt.cycler(color=PALETTE),
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
         "figure.dpi": 100,
         "image.cmap": "Greys",
         "legend.frameon": False,

@@ -1,6 +1,7 @@
 """Figures: alt text is stored, colours can be told apart, every notebook goes through one way."""
 
 import itertools
+import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -10,6 +11,8 @@ import torch
 
 from course_utils import notebooks, plots, style
 from course_utils.metrics import Interval
+
+COURSE = notebooks.find_notebooks()
 
 
 @pytest.fixture
@@ -109,3 +112,39 @@ def test_the_measure_of_colours_knows_a_bad_pair():
 def test_no_letter_is_smaller_than_nine_points():
     sizes = [plt.rcParams[f"{what}.labelsize"] for what in ("xtick", "ytick")]
     assert min(*sizes, plt.rcParams["legend.fontsize"], plt.rcParams["font.size"]) >= 9
+
+
+# ---------------------------------------------------------------- the notebooks
+
+DRAWS = re.compile(r"\bplt\.(?:figure|subplots|plot|bar|barh|imshow|errorbar|loglog|semilogx)\(")
+SHOWS = re.compile(r"\bplots\.(?:show|diagram|tokens|blocks|forest|next_words|grid_lines)\(")
+
+
+def cells(path, kind="code"):
+    return [cell for cell in notebooks.read(path).cells if cell.cell_type == kind]
+
+
+@pytest.mark.parametrize("path", COURSE, ids=lambda p: p.name)
+def test_every_figure_goes_through_plots_with_its_words(path):
+    for cell in cells(path):
+        assert "plt.show(" not in cell.source, cell.id
+        assert not DRAWS.search(cell.source) or SHOWS.search(cell.source), cell.id
+        for call in ("plots.show(", "plots.diagram(", "plots.tokens(", "plots.blocks("):
+            assert cell.source.count(call) <= cell.source.count("alt="), (cell.id, call)
+
+
+@pytest.mark.parametrize("path", COURSE, ids=lambda p: p.name)
+def test_no_notebook_makes_letters_smaller_than_nine_points(path):
+    for cell in cells(path):
+        sizes = re.findall(r"(?:fontsize|labelsize)=([\d.]+)", cell.source)
+        assert all(float(size) >= 9 for size in sizes), cell.id
+
+
+@pytest.mark.parametrize("path", COURSE, ids=lambda p: p.name)
+def test_every_saved_picture_carries_its_words(path):
+    """Holds from the first refresh on after which the notebook stores words at all."""
+    outputs = [output for cell in cells(path) for output in cell.outputs if "image/png" in output.get("data", {})]
+    words = [output.metadata.get("image/png", {}).get("alt", "") for output in outputs]
+    if any(words):
+        assert all(words)
+        assert all(output.data["text/plain"] == f"[figure] {alt}" for output, alt in zip(outputs, words))

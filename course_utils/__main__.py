@@ -1,4 +1,4 @@
-"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | scaling | detox | pool"""
+"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | scaling | detox | pool | coverage"""
 
 from __future__ import annotations
 
@@ -142,10 +142,18 @@ def pool(args) -> int:
     return 0
 
 
+def coverage(args) -> int:
+    """Simulate how often the course's 95 % intervals hold the truth (half a minute)."""
+    from .studies import coverage as study
+
+    study.main()
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, scaling, detox, pool):
+    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, scaling, detox, pool, coverage):
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):

@@ -7,6 +7,7 @@ in :mod:`style`; a notebook finds all of them here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import matplotlib.pyplot as plt
 import torch
@@ -22,22 +23,55 @@ __all__ = [
 ]  # fmt: skip
 
 
-def forest(intervals: Mapping[str, Interval], xlabel: str, baseline: str | None = None) -> None:
-    """One row a system: a dot at the mean, a bar over the interval; ``baseline`` gets a dashed line."""
-    names = list(intervals)[::-1]
-    plt.figure(figsize=(7, 0.42 * len(names) + 1))
-    for height, name in enumerate(names):
-        found = intervals[name]
-        plt.plot([found.low, found.high], [height] * 2, color=DARK, linewidth=2)
-        plt.plot(found.mean, height, "o", color=DARK)
-        plt.annotate(f"{found.mean:.2f}", (found.high, height), (6, -4), textcoords="offset points")
+def forest(
+    intervals: Mapping[str, Interval],
+    xlabel: str,
+    baseline: str | None = None,
+    matters: float | None = None,
+) -> None:
+    """One row per system or comparison: a dot at the estimate, a bar over its interval.
+
+    ``baseline`` names the row whose estimate gets a dashed line. ``matters`` is for differences: a
+    pale band marks those too small to matter. Differences, which have limits below 0 or a band, are
+    written with their sign, and a line stands at 0. An infinite limit ends in an arrow.
+
+    Raises
+    ------
+    ValueError
+        for no intervals, or a baseline that is none of them.
+    """
+    if not intervals:
+        raise ValueError("There is no interval to draw.")
+    if baseline is not None and baseline not in intervals:
+        raise ValueError(f"There is no row {baseline!r}; choose one of {', '.join(intervals)}.")
+    ends = [x for found in intervals.values() for x in (found.low, found.mean, found.high) if isfinite(x)]
+    left, right = min([*ends, -(matters or 0)]), max([*ends, matters or 0])
+    margin = 0.04 * (right - left or 1)
+    signed = left < 0
+    left, right = (left - margin if signed else 0), right + 4 * margin  # room for the numbers
+    figure, axis = plt.subplots(figsize=(7, 0.42 * len(intervals) + 1))
+    if signed:
+        axis.axvspan(-(matters or 0), matters or 0, color=PALE, alpha=0.5, linewidth=0)
+        axis.axvline(0, color="black", linewidth=0.8)
     if baseline:
-        plt.axvline(intervals[baseline].mean, color="grey", linestyle="--", linewidth=1)
-    plt.yticks(range(len(names)), names)
-    plt.xlim(0, 1.15 * max(found.high for found in intervals.values()))
-    plt.xlabel(xlabel)
-    rows = [f"{name} {found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]" for name, found in intervals.items()]
-    show(alt=f"{xlabel}, one row per system: {'; '.join(rows)}.")
+        axis.axvline(intervals[baseline].mean, color="grey", linestyle="--", linewidth=1)
+    number = "+.2f" if signed else ".2f"
+    for height, found in enumerate(intervals.values()):
+        low, high = max(found.low, left), min(found.high, right)
+        axis.plot([low, high], [height] * 2, color=DARK, linewidth=2)
+        axis.plot(found.mean, height, "o", color=DARK, clip_on=False)
+        if low > found.low:
+            axis.plot(low, height, "<", color=DARK, clip_on=False)
+        if high < found.high:
+            axis.plot(high, height, ">", color=DARK, clip_on=False)
+        axis.annotate(
+            f"{found.mean:{number}}", (high, height), (7, 0), textcoords="offset points", va="center"
+        )
+    axis.set(xlabel=xlabel, xlim=(left, right), ylim=(len(intervals) - 0.4, -0.6))  # first on top
+    axis.set_yticks(range(len(intervals)), list(intervals))
+    rows = "; ".join(f"{name} {found:{number}}" for name, found in intervals.items())
+    band = f" Differences below {matters:g} are too small to matter." if matters else ""
+    show(figure, alt=f"{xlabel}, one row per system: {rows}.{band}")
 
 
 def next_words(

@@ -68,8 +68,8 @@ def test_the_same_figure_gives_the_same_bytes(shown):
 
 
 def test_helpers_say_their_numbers(shown):
-    plots.forest({"model": Interval(0.5, 0.4, 0.6, 10)}, "score")
-    grid = {(t, 1.0): {"ROUGE": Interval(t / 10, 0, 0.3, 5)} for t in (1.0, 2.0)}
+    plots.forest({"model": Interval(0.5, 0.4, 0.6, 10, "dialogue", 0.0)}, "score")
+    grid = {(t, 1.0): {"ROUGE": Interval(t / 10, 0, 0.3, 5, "dialogue", 0.5)} for t in (1.0, 2.0)}
     plots.grid_lines(grid, [1.0, 2.0], [1.0])
     tokenizer = SimpleNamespace(decode=lambda ids: f" w{ids[0]}")
     plots.next_words([torch.tensor([0.0, 3.0, 1.0])], tokenizer, ["'x'"], count=3)

@@ -23,14 +23,14 @@ def trivial(rows: list[dict]) -> dict[str, list[metrics.Interval]]:
     tables = {
         "first 20 words": metrics.rouge_table(first, texts),
         "longest turn": metrics.rouge_table(longest, texts),
-        "one reference against the others": metrics.human_against_human(texts),
+        "one reference against the others": metrics.reference_against_references(texts),
     }
     return {name: intervals(table) for name, table in tables.items()}
 
 
 def intervals(table) -> list[metrics.Interval]:
-    """One interval a column of a ROUGE table [rows, 3]."""
-    return [metrics.interval(column) for column in table.T]
+    """One interval per column of a ROUGE table [rows, 3]."""
+    return [metrics.interval(column, unit="dialogue") for column in table.T]
 
 
 def zero_shot(rows: list[dict], template: str = "instruction") -> list[metrics.Interval]:

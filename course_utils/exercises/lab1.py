@@ -11,7 +11,7 @@ import re
 import numpy as np
 import torch
 
-from ..metrics.bootstrap import paired
+from ..metrics import paired
 from .engine import Exercise, Wrong, close
 
 # ------------------------------------------------------------ lab1.1 your own instruction
@@ -184,28 +184,31 @@ def _test_compare(compare):
         ) from None
     if not abs(mean - 0.10) < 1e-6:
         raise Wrong(f"The mean difference a - b is 0.100; yours is {mean:+.3f}. Check the order.")
-    want = _limits(base + diffs, base, ids)
-    if low > 0 and want[0] < 0:
+    narrowest, widest = _widths(base + diffs, base, ids)
+    if low > 0:
         raise Wrong(
             "Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues."
         )
-    if (high - low) > 1.3 * (want[1] - want[0]):
-        raise Wrong("Your interval is too wide: pair the scores (difference first, then resample).")
-    if (high - low) < 0.7 * (want[1] - want[0]):
-        raise Wrong("Your interval is too narrow: resample dialogues, not rows.")
-    ids = np.tile(["d1", "d2", "d3", "d4"], 3)  # a dialogue's rows apart, and its references not alike
-    diffs = np.tile([0.30, 0.05, -0.10, 0.15], 3) + np.repeat([0.04, 0.0, -0.04], 4)
-    got, want = compare(base + diffs, base, ids), _limits(base + diffs, base, ids)
+    if high - low > widest:
+        raise Wrong("Your interval is too wide: pair the scores (the difference first, then its interval).")
+    if high - low < narrowest:
+        raise Wrong("Your interval is too narrow: the dialogues are independent, their rows are not.")
+    # A dialogue's rows apart, and its references not alike. Three neighbours are three dialogues.
+    ids = np.tile(["d1", "d2", "d3"], 4)
+    diffs = np.tile([0.30, 0.10, -0.10], 4) + np.repeat([0.04, 0.0, -0.04, 0.0], 3)
+    got, (narrowest, widest) = compare(base + diffs, base, ids), _widths(base + diffs, base, ids)
     if not abs(got.mean - 0.10) < 1e-6:
         raise Wrong("You left rows out: all references of a dialogue count.")
-    if not 0.7 < (got.high - got.low) / (want[1] - want[0]) < 1.3:
+    if not narrowest < got.high - got.low < widest:
         raise Wrong("The rows of a dialogue need not stand side by side: go by dialogue_ids.")
 
 
-def _limits(a, b, ids) -> tuple[float, float]:
-    """Limits of the reference interval for the check above."""
-    reference = paired(a, b, groups=ids)
-    return reference.low, reference.high
+def _widths(a, b, ids) -> tuple[float, float]:
+    """From a bit below what resampling whole dialogues gives to a bit above the package's interval."""
+    found = paired(a, b, groups=ids)
+    means = [np.mean((a - b)[ids == one]) for one in np.unique(ids)]
+    resampled = 2 * 1.96 * np.std(means) / np.sqrt(len(means))
+    return 0.7 * resampled, 1.3 * (found.high - found.low)
 
 
 # ------------------------------------------------------------ lab1.6 softmax with temperature
@@ -394,7 +397,7 @@ EXERCISES = [
     )),
     Exercise("lab1.5", "spot the bug: twelve rows, four dialogues", compare, _test_compare, (
         "Rows of the same dialogue share its difficulty: they are not independent.",
-        "paired(…, groups=…) resamples whole groups.",
+        "paired(…, groups=labels) counts the rows of one group as one observation.",
     )),
     Exercise("lab1.6", "softmax with temperature", softmax_at, _test_softmax_at, (
         "Divide the logits by T, exponentiate, divide by the sum.",

@@ -1,21 +1,30 @@
 """How good is a text? ROUGE, BLEU, similarity, diversity, and intervals around all of them."""
 
-from .bootstrap import Interval, interval, paired, sign_flip_test
+from .compare import corrected, holm, sign_flip_test
+from .intervals import (
+    NLL_MATTERS,
+    ROUGE_MATTERS,
+    SHARE_MATTERS,
+    Interval,
+    interval,
+    paired,
+)
 from .text import (
     copy_rate,
     distinct_n,
     fact_recall,
     first_words,
-    human_against_human,
     length_ratio,
     load,
     longest_turn,
+    reference_against_references,
     repetition,
     rouge_table,
 )
 
 __all__ = [
-    "Interval", "copy_rate", "distinct_n", "fact_recall", "first_words", "human_against_human", "interval",
-    "length_ratio", "load", "longest_turn", "paired", "repetition", "rouge_table",
+    "NLL_MATTERS", "ROUGE_MATTERS", "SHARE_MATTERS", "Interval", "copy_rate", "corrected",
+    "distinct_n", "fact_recall", "first_words", "holm", "interval", "length_ratio", "load",
+    "longest_turn", "paired", "reference_against_references", "repetition", "rouge_table",
     "sign_flip_test",
 ]  # fmt: skip

@@ -1,12 +1,13 @@
 """What made the logs and adapters in ``trained/``: one module and one command each.
 
-=======================================  ==========================================================
+=======================================  ==============================================================
 ``python -m course_utils adapters``      the adapters *summary* and *blunt* (:mod:`.adapters`)
 ``python -m course_utils sweep``         week 2's learning rates, ranks and layers (:mod:`.sweep`)
 ``python -m course_utils scaling``       week 1's grid of tiny models (:mod:`.scaling`)
 ``python -m course_utils detox``         Lab 3 with other seeds and prices of KL (:mod:`.detox`)
 ``python -m course_utils pool``          answers for best of n; DPO and GRPO (:mod:`.pool`)
-=======================================  ==========================================================
+``python -m course_utils coverage``      prints how often our intervals hold the truth (:mod:`.coverage`)
+=======================================  ==============================================================
 
 Each does what its log does not hold yet, so an interrupted one goes on. No lesson imports them: lessons
 read the logs (:mod:`course_utils.logs`).

@@ -98,10 +98,10 @@ PLANTED = {
         (lambda ids, e: ids.index(e) + 1 if e in ids else 0, "limit stopped"),
     ],
     "lab1.5": [
-        (lambda a, b, g: paired(a, b), "4 dialogues"),
+        (lambda a, b, g: paired(a, b, unit="row"), "4 dialogues"),
         (lambda a, b, g: paired(b, a, groups=g), "Check the order"),
         (lambda a, b, g: np.mean(np.asarray(a) - b), "Return an interval"),
-        (lambda a, b, g: paired(a[::3], b[::3]), "left rows out"),
+        (lambda a, b, g: paired(a[::3], b[::3], unit="dialogue"), "left rows out"),
         (lambda a, b, g: paired(a, b, groups=np.arange(len(a)) // 3), "side by side"),
         (lambda a, b, g: interval(np.asarray(a) - b + 0.0 * len(g), groups=np.arange(12)), "4 dialogues"),
     ],

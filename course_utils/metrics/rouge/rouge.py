@@ -2,7 +2,9 @@
 
 import datasets
 import evaluate
-from rouge_score import rouge_scorer, scoring
+from rouge_score import scoring
+
+from course_utils.metrics import words
 
 _DESCRIPTION = "ROUGE-1/2/L/Lsum F-measures by the rouge_score package, averaged over predictions."
 _KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -12,7 +14,7 @@ class Rouge(evaluate.Metric):
     """`compute(predictions=[str], references=[str] or [[str]])` → {"rouge1": …, …} in [0, 1].
 
     With several references the best one counts (as in the hub's module); `use_aggregator=False`
-    gives one value a prediction.
+    gives one value per prediction. Words are those of `course_utils.metrics.words`.
     """
 
     def _info(self):
@@ -28,11 +30,11 @@ class Rouge(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, use_stemmer=False, use_aggregator=True):
-        scorer = rouge_scorer.RougeScorer(_KEYS, use_stemmer=use_stemmer)
-        scores = [
-            scorer.score_multi([r] if isinstance(r, str) else r, p)
-            for p, r in zip(predictions, references)
-        ]
+        score = words.rouge(_KEYS, use_stemmer)
+        scores = []
+        for texts, prediction in zip(references, predictions):
+            found = [score(r, prediction) for r in ([texts] if isinstance(texts, str) else texts)]
+            scores.append({key: max((f[key] for f in found), key=lambda s: s.fmeasure) for key in _KEYS})
         if not use_aggregator:
             return {key: [score[key].fmeasure for score in scores] for key in _KEYS}
         aggregator = scoring.BootstrapAggregator()

@@ -1,0 +1,104 @@
+"""Words in every script, and the metrics that count them."""
+
+import numpy as np
+import pytest
+import sacrebleu
+from rouge_score import rouge_scorer, tokenizers
+
+from course_utils import data, metrics
+from course_utils.metrics import words
+
+TEXTS = {
+    "Arabic": "اشترت سارة تذكرتين للقطار المتأخر",
+    "Chinese": "客服让用户明天再打电话。",
+    "Greek": "Η Άννα αγόρασε δύο εισιτήρια",
+    "Hebrew": "שרה קנתה שני כרטיסים לרכבת",
+    "Hindi": "अन्ना ने दो टिकट खरीदे हैं",
+    "Japanese": "アンナは遅い電車の切符を二枚買った。",
+    "Khmer": "អាណាបានទិញសំបុត្រពីរ",
+    "Korean": "안나는 늦은 기차표 두 장을 샀다",
+    "Persian": "آنا دو بلیت می‌خرد و می‌رود",
+    "Russian": "Анна купила два билета на поезд",
+    "Tamil": "அன்னா இரண்டு டிக்கெட்டுகளை வாங்கினாள்",
+    "Thai": "แอนนาซื้อตั๋วรถไฟสองใบ",
+    "Vietnamese": "Anna mua hai vé tàu muộn",
+}
+
+
+@pytest.mark.parametrize("script", TEXTS)
+def test_a_text_equals_itself_in_any_script(script):
+    text = TEXTS[script]
+    assert metrics.rouge_table([text], [[text]])[0] == pytest.approx([1, 1, 1])
+    own = metrics.load("rouge").compute(predictions=[text], references=[text])
+    assert own["rouge1"] == own["rougeL"] == 1
+    assert metrics.load("bleu").compute(predictions=[text], references=[[text]])["score"] == pytest.approx(100)
+    assert metrics.copy_rate(text, text) == 1
+
+
+def test_texts_that_share_a_number_are_not_the_same():
+    # 40 is one of five words here and one of five there.
+    table = metrics.rouge_table(["अन्ना ने 40 टिकट खरीदे"], [["राम की 40 किताबें खो"]])
+    assert table[0, 0] == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("L'été, à 9:30", ["l", "été", "à", "9", "30"]),
+    ("हिन्दी में", ["हिन्दी", "में"]),
+    ("明天见, Anna!", ["明", "天", "见", "anna"]),
+    ("ตั๋วที่", ["ตั๋", "ว", "ที่"]),
+    ("コーヒー", ["コ", "ー", "ヒ", "ー"]),
+    ("une e\u0301cole", ["une", "école"]),
+    ("snake_case ½ m²", ["snake", "case", "m"]),
+    ("👍 …", []),
+])  # fmt: skip
+def test_words_by_hand(text, expected):
+    assert words.words(text) == expected
+
+
+def test_english_words_are_those_of_rouge_score():
+    """Whole dialogues and all references of the test split, with and without the stemmer."""
+    rows = data.load_dialogues()["test"].to_list()
+    texts = [row["dialogue"] for row in rows] + [text for row in rows for text in data.references(row)]
+    plain = [text for text in texts if text.isascii()]
+    assert len(plain) > 250
+    for stem in (False, True):
+        theirs, ours = tokenizers.DefaultTokenizer(stem), words.WordTokenizer(stem)
+        assert all(theirs.tokenize(text) == ours.tokenize(text) for text in plain)
+
+
+def test_english_scores_equal_rouge_score_to_the_last_digit():
+    rows = data.load_dialogues()["test"].to_list()
+    first = [metrics.first_words(row["dialogue"]) for row in rows]
+    columns = ("rouge1", "rouge2", "rougeL")
+    scorer = rouge_scorer.RougeScorer(columns, use_stemmer=True)
+    want = [
+        [np.mean([scorer.score(text, p)[c].fmeasure for text in data.references(row)]) for c in columns]
+        for p, row in zip(first, rows)
+    ]
+    assert (metrics.rouge_table(first, [data.references(row) for row in rows]) == np.array(want)).all()
+
+
+def test_what_counts_as_a_word_is_said_once(capsys):
+    words._said.clear()
+    for _ in range(2):
+        metrics.rouge_table([TEXTS["Hindi"]], [[TEXTS["Thai"]]])
+    metrics.rouge_table(["Zoë met Ana in the café at nine in the evening, and then both went home by bus."], [["English"]])
+    assert capsys.readouterr().out.count("ROUGE:") == 1
+
+
+@pytest.mark.parametrize("script, tokenizer", [
+    ("Chinese", "zh"), ("Japanese", "char"), ("Thai", "char"), ("Russian", "intl"), ("Hindi", "intl"), ("Vietnamese", "13a"),
+])  # fmt: skip
+def test_bleu_takes_the_tokenizer_of_the_script(script, tokenizer):
+    text = TEXTS[script]
+    got = metrics.load("bleu").compute(predictions=[text[:-2]], references=[[text]])
+    want = sacrebleu.corpus_bleu([text[:-2]], [[text]], tokenize=tokenizer)
+    assert got["tokenize"] == tokenizer and got["score"] == want.score
+
+
+def test_baselines_count_characters_where_there_are_no_spaces():
+    dialogue = "安娜: 明天见。\n李: 好的，再见，别忘了票。"
+    assert metrics.first_words(dialogue, 5) == "安娜: 明天"
+    assert metrics.longest_turn(dialogue).startswith("好的")
+    assert metrics.length_ratio("明天", ["明天见了"]) == 0.5
+    assert metrics.distinct_n(["明天明天"], 1) == 0.5

@@ -136,7 +136,7 @@ def draw_diagram(rows, arrows=(), frames=None, colours=None) -> Drawing:
     ]:
         _known(what, names, cells)
     figure = _blank()
-    for limit in (24, 18, 14, 10):  # characters per line: narrower until the page is wide enough
+    for limit in (48, 36, 24, 18, 14, 10):  # characters per line, until the page is wide enough
         wrapped = {name: _wrapped(label, limit) for name, label in labels.items()}
         sizes = {name: _label_size(figure, lines) for name, lines in wrapped.items()}
         boxes, lanes, width, height = _place(figure, cells, sizes, arrows, frames)
@@ -219,7 +219,7 @@ def _wrapped(label: str, limit: int) -> list[str]:
     """The lines to draw; the first is the box's name, without ' #2'."""
     first, *rest = label.split("\n")
     kept = [first.split(" #")[0], *rest]
-    lines = [textwrap.wrap(line, limit) or [""] for line in kept]
+    lines = [textwrap.wrap(line, limit, break_on_hyphens=False) or [""] for line in kept]
     return ["\n".join(lines[0]), *(part for line in lines[1:] for part in line)]
 
 

@@ -47,7 +47,7 @@ def test_frames_loops_and_labels_keep_clear_of_each_other():
 
 def test_a_long_label_is_wrapped_and_widens_its_box():
     long = "a box\nwith a long explanation that would never fit on one line of it, however small"
-    drawing = diagrams.draw_diagram([[long, "b", "c", "d"]])
+    drawing = diagrams.draw_diagram([[long, *"bcdefgh"]])
     in_order(drawing)
     assert len(drawing.texts[1][0].get_text().splitlines()) > 2
     assert drawing.boxes["a box"].right - drawing.boxes["a box"].left > 1

@@ -89,9 +89,9 @@ def sample_arguments(exercise):
 def type_tree(value):
     """Which of list, tuple, dictionary, tensor, text, number a value is, and so on inside."""
     if isinstance(value, list):
-        return "list", {type_tree(item) for item in value}
+        return "list", frozenset(map(type_tree, value))
     if isinstance(value, tuple):
-        return "tuple", [type_tree(item) for item in value]
+        return "tuple", tuple(map(type_tree, value))
     if isinstance(value, dict):
         return "dictionary", {key: type_tree(item) for key, item in value.items()}
     kinds = (("truth", bool), ("number", numbers.Real), ("tensor", torch.Tensor), ("text", str))

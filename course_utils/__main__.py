@@ -1,4 +1,4 @@
-"""python -m course_utils doctor | fetch | run | solve | refresh | lint | adapters | sweep | scaling | detox | pool | coverage"""
+"""python -m course_utils COMMAND; ``--help`` lists the commands."""
 
 from __future__ import annotations
 
@@ -150,11 +150,31 @@ def coverage(args) -> int:
     return 0
 
 
+def hub(args) -> int:
+    """Serve a folder of models (org/name/) and data sets (datasets/org/name/) to a class without internet."""
+    import time
+
+    from . import hub_server
+
+    with hub_server.serving(args.folder, args.port) as server:
+        print(f"serving {', '.join(hub_server.repositories(args.folder)) or 'nothing yet'}")
+        print(f"on this machine, for example: HF_ENDPOINT={server.url} HF_HUB_OFFLINE=0 make lab")
+        print("Ctrl+C ends it", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (doctor, fetch, run, solve, refresh, lint, adapters, sweep, scaling, detox, pool, coverage):
-        command = commands.add_parser(function.__name__, help=function.__doc__)
+    for function in (
+        doctor, fetch, run, solve, refresh, lint, hub,
+        adapters, sweep, scaling, detox, pool, coverage,
+    ):  # fmt: skip
+        command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
@@ -164,6 +184,9 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument(
                 "--to", type=Path, default=Path("solved"), help="folder for the copies"
             )
+        if function is hub:
+            command.add_argument("folder", type=Path)
+            command.add_argument("--port", type=int, default=0, help="default: a free one")
     args = parser.parse_args(argv)
     try:
         return args.function(args)

@@ -81,24 +81,27 @@ def sentence(error: BaseException, variable: str, name: str) -> str:
     status = next((s for e in chain if (s := _status(e))), None)
     if any(isinstance(e, errors.HFValidationError) for e in chain):
         return f"{asked} is neither a folder here nor a hub id (org/name); check its spelling."
-    if any(isinstance(e, errors.OfflineModeIsEnabled) for e in chain):
+    text = " ".join(str(e) for e in chain)  # datasets keeps another library's error as a word only
+    if any(isinstance(e, errors.OfflineModeIsEnabled) for e in chain) or "OfflineModeIsEnabled" in text:
         return (
             f"{asked} is neither a folder here nor in the hub's cache, and HF_HUB_OFFLINE=1 forbids to "
             "fetch it (`make lab` sets it); start with HF_HUB_OFFLINE=0, or unset "
             f"{variable} to use the embedded one."
         )
-    if any(isinstance(e, errors.GatedRepoError) for e in chain) or status in (401, 403):
+    gated = any(isinstance(e, errors.GatedRepoError) for e in chain) or "is a gated dataset" in text
+    if gated or status in (401, 403):
         return (
             f"{asked} is gated or private (HTTP {status or 403}): accept its terms on its page, then set "
             "HF_TOKEN to a token of your account."
         )
-    if status == 404 and any("/resolve/" in _url(e) for e in chain):
+    file = next((url for e in chain if "/resolve/" in (url := _url(e))), "").rsplit("/", 1)[-1]
+    if status == 404 and file not in ("", "README.md"):  # a data set's README is asked for unseen
         return (
-            f"The hub lists a file of {name} that it does not send (HTTP 404: "
-            f"{next(_url(e) for e in chain if '/resolve/' in _url(e)).rsplit('/', 1)[-1]}); run the cell "
-            "again later, or choose another model."
+            f"The hub lists a file of {name} that it does not send (HTTP 404: {file}); run the cell again "
+            "later, or choose another."
         )
-    if any(isinstance(e, errors.RepositoryNotFoundError) for e in chain) or status == 404:
+    missing = any(isinstance(e, errors.RepositoryNotFoundError) for e in chain)
+    if missing or status == 404 or "doesn't exist on the Hub" in text:
         return f"{asked} is neither a folder here nor on the hub; check its spelling."
     if status == 429:
         return (
@@ -115,7 +118,6 @@ def sentence(error: BaseException, variable: str, name: str) -> str:
             f"The disk is full and {name} has not arrived whole; free some space, or set HF_HOME to a "
             "folder on another disk, and run the cell again."
         )
-    text = " ".join(str(e) for e in chain)
     if "scripts are no longer supported" in text:
         return (
             f"{asked} needs a program of its own to be read, which is not run here; choose a copy of it in "

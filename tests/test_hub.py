@@ -7,7 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from course_utils import hub_server
@@ -16,27 +18,37 @@ from course_utils.settings import CourseError
 # One process asks for many models: the libraries read HF_ENDPOINT and HF_HUB_OFFLINE when they load.
 ASK = """
 import json, sys, time
-from course_utils import hub
+from course_utils import data, hub
+from course_utils.settings import Settings
 time.sleep, waited = (lambda seconds: waited.append(seconds)), []
 said = {}
 for name in json.loads(sys.argv[1]):
     try:
-        said[name] = sorted(p.name for p in hub.download(name).iterdir())
+        if name.startswith("datasets/"):
+            said[name] = sum(data.load_dialogues(Settings(data=name[9:])).num_rows.values())
+        else:
+            said[name] = sorted(p.name for p in hub.download(name).iterdir())
     except Exception as error:
         said[name] = f"{type(error).__name__}: {error}"
 print("SAID" + json.dumps(said))
 """
 FILES = ["config.json", "generation_config.json", "model.safetensors"]
+ROWS = [f"{i},Ana: {i}?,Bo says {i}." for i in range(80)]
+TALKS = [
+    "datasets/plain/csv", "datasets/plain/parquet", "datasets/plain/script", "datasets/all/403",
+    "datasets/all/503", "datasets/data/429", "datasets/data/cut", "datasets/nobody/nothing",
+]  # fmt: skip
 CASES = ["plain/model"] + [
     f"{where}/{wrong}" for where in ("all", "weights") for wrong in ("401", "403", "404", "429", "503")
 ] + ["weights/cut", "nobody/nothing"]  # fmt: skip
 
 
 def fault(path: str):
-    """What ``where/wrong`` asks for: nothing, a status or a cut, for every file or the weights."""
-    for name in CASES:
-        where, wrong = name.split("/")
-        if name in path and where != "plain" and (where == "all" or path.endswith(".safetensors")):
+    """What ``where/wrong`` asks for: nothing, a status or a cut, for every file or the large ones."""
+    for name in [*CASES, *TALKS]:
+        where, wrong = name.split("/")[-2:]
+        here = name.startswith("datasets/") == ("datasets/" in path) and f"{where}/{wrong}" in path
+        if here and where != "plain" and (where == "all" or path.endswith((".safetensors", ".csv"))):
             return int(wrong) if wrong.isdigit() else wrong
     return None
 
@@ -63,20 +75,32 @@ def folder(tmp_path_factory):
         LlamaForCausalLM(config).save_pretrained(root / name)
         (root / name / "modeling_own.py").write_text("raise SystemExit('never run')")
         (root / name / "pytorch_model.bin").write_bytes(b"no pickle is fetched")
+    for name in TALKS[:-1]:
+        (root / name).mkdir(parents=True)
+        (root / name / "train.csv").write_text("\n".join(["id,dialogue,summary", *ROWS]) + "\n")
+    (root / TALKS[2] / "train.csv").rename(root / TALKS[2] / "script.py")
+    (root / TALKS[1] / "train.csv").unlink()
+    table = [dict(zip(("id", "dialogue", "summary"), row.split(","))) for row in ROWS]
+    parquet.write_table(pyarrow.Table.from_pylist(table), root / TALKS[1] / "train-00000-of-00001.parquet")
     return root
 
 
 @pytest.fixture(scope="module")
 def said(folder, tmp_path_factory):
     with hub_server.serving(folder, fault=fault) as server:
-        found = ask(CASES, tmp_path_factory.mktemp("home"), server.url)
+        found = ask([*CASES, *TALKS], tmp_path_factory.mktemp("home"), server.url)
         found["asked"] = list(server.asked)
     return found
 
 
+def test_data_sets_arrive(said):
+    assert said["datasets/plain/csv"] == said["datasets/plain/parquet"] == len(ROWS)
+
+
 def test_a_model_arrives_without_code_and_without_pickles(said):
     assert said["plain/model"] == FILES
-    assert not any(path.endswith((".py", ".bin")) for path in said["asked"])
+    models = [path for path in said["asked"] if "datasets" not in path]
+    assert not any(path.endswith((".py", ".bin")) for path in models)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +118,18 @@ def test_a_model_arrives_without_code_and_without_pickles(said):
         ("weights/503", "HTTP 503", "run the cell again later"),
         ("weights/cut", "connection broke", "run the cell again"),
         ("nobody/nothing", "neither a folder here nor on the hub", "check its spelling"),
+        ("datasets/plain/script", "needs a program of its own", "Parquet or CSV"),
+        ("datasets/all/403", "gated or private", "HF_TOKEN"),
+        ("datasets/all/503", "HTTP 503", "run the cell again later"),
+        ("datasets/data/429", "HTTP 429", "wait a few minutes"),
+        ("datasets/data/cut", "connection broke", "run the cell again"),
+        ("datasets/nobody/nothing", "neither a folder here nor on the hub", "check its spelling"),
     ],
 )
 def test_each_failure_names_its_cause_and_its_cure(said, name, cause, cure):
     sentence = said[name]
     assert sentence.startswith("CourseError: ") and cause in sentence and cure in sentence, sentence
-    assert name in sentence
+    assert name.removeprefix("datasets/") in sentence
 
 
 def test_what_was_fetched_is_used_without_a_network_and_the_rest_is_explained(folder, tmp_path):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .. import hub
 from ..settings import EMBEDDED, CourseError, Settings, current
 from .columns import SPLITS, SUMMARIES, TEXT_COLUMNS, Reader, parse_columns, split_of
 from .files import FORMATS, read_rows
@@ -150,13 +151,14 @@ def _read_file(path: Path, columns: Mapping[str, str] | None = None) -> list[dic
 def _read_hub(source: str, columns: Mapping[str, str]) -> dict[str, list[dict]]:
     import datasets
 
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
     try:
-        found = datasets.load_dataset(source)
-    except Exception as error:  # the library raises many kinds, none of them its own
-        raise CourseError(
-            f"COURSE_DATA={source} is neither a local file nor reachable on the hub; unset it to use "
-            "the course's own data."
-        ) from error
+        with hub.explained("COURSE_DATA", source):
+            found = datasets.load_dataset(source)
+    finally:
+        if not bars:
+            datasets.enable_progress_bars()
     splits = {split_of(name): (name, rows) for name, rows in found.items() if split_of(name)}
     return {
         split: Reader(f"{source}/{name}", columns).rows(

@@ -93,7 +93,7 @@ def type_tree(value):
     if isinstance(value, tuple):
         return "tuple", tuple(map(type_tree, value))
     if isinstance(value, dict):
-        return "dictionary", {key: type_tree(item) for key, item in value.items()}
+        return "dictionary", frozenset((key, type_tree(item)) for key, item in value.items())
     kinds = (("truth", bool), ("number", numbers.Real), ("tensor", torch.Tensor), ("text", str))
     return next((name for name, kind in kinds if isinstance(value, kind)), type(value).__name__)
 
@@ -213,7 +213,8 @@ def test_a_right_choice_is_told_why(capsys):
 
 def test_check_returns_the_learners_answer_if_right_else_the_reference(capsys):
     def mine(logits, temperature):
-        return torch.softmax(logits / temperature, 0)
+        powers = ((logits - logits.max()) / temperature).exp()
+        return powers / powers.sum()
 
     assert engine.check("lab1.6", mine) is mine
     assert "right" in capsys.readouterr().out

@@ -7,12 +7,15 @@ notebook has imported.
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
+from unittest import mock
 
 import numpy as np
 import torch
 
 from ..metrics import paired
-from .engine import Exercise, Wrong, close
+from . import answers, cases
+from .engine import Exercise, Wrong
 
 # ------------------------------------------------------------ lab1.1 your own instruction
 
@@ -22,8 +25,6 @@ MY_TEMPLATE = (
 
 
 def _test_template(template):
-    if not isinstance(template, str):
-        raise Wrong(f"A template is a text; yours is a {type(template).__name__}.")
     slots = template.count("{dialogue}")
     if slots == 0:
         raise Wrong(
@@ -32,7 +33,13 @@ def _test_template(template):
         )
     if slots > 1:
         raise Wrong(f"{{dialogue}} occurs {slots} times: the model would read everything twice.")
-    if len(template.replace("{dialogue}", "").split()) < 3:
+    rest = template.replace("{dialogue}", "")
+    if left := re.search(r"\{[^{}]*\}?|\}", rest):
+        found = "{{dialogue}}" if left[0] == "{}" else left[0]
+        raise Wrong(
+            f"Only {{dialogue}} is filled in, with single braces: the model would still read braces, from {found}."
+        )
+    if not re.search(r"\w", rest):
         raise Wrong(
             "That is the dialogue with next to no words around it: what should the model do?"
         )
@@ -50,11 +57,10 @@ def _test_few_shot(few_shot):
     examples = [
         {"dialogue": "Ana: Rain?\nBo: Until noon.", "summary": "Bo expects rain until noon."},
         {"dialogue": "Cy: Tea?\nDee: Coffee.", "summary": "Dee prefers coffee."},
+        {"dialogue": "Gil: Bus or tram?\nHa: Tram.", "summary": "Ha takes the tram."},
     ]
     target = "Eli: Ready?\nFay: In 5 minutes."
     prompt = few_shot(examples, target)
-    if not isinstance(prompt, str):
-        raise Wrong(f"A prompt is one text; yours is a {type(prompt).__name__}.")
     for row in examples:
         if row["dialogue"] not in prompt:
             raise Wrong("An example's dialogue is missing, or its line breaks were changed.")
@@ -68,10 +74,13 @@ def _test_few_shot(few_shot):
             )
     if target not in prompt:
         raise Wrong("The dialogue to summarise is missing.")
-    if prompt.index(target) < prompt.index(examples[-1]["dialogue"]):
+    places = [prompt.index(row["dialogue"]) for row in examples]
+    if prompt.index(target) < max(places):
         raise Wrong(
             "The open question comes first: the model would continue after the last example."
         )
+    if places != sorted(places):
+        raise Wrong("The examples stand in another order than the one they were given in.")
     if not prompt.rstrip().endswith("Summary:"):
         raise Wrong(
             'After the last dialogue write "Summary:" and nothing more: that is the blank to fill.'
@@ -81,9 +90,13 @@ def _test_few_shot(few_shot):
     for row in examples:
         if f"{row['dialogue']}\nSummary: {row['summary']}\n" not in prompt:
             raise Wrong("Each example: its dialogue, a new line, 'Summary: ' and its summary; the next block begins on a new line.")
-    if not re.search(re.escape(target) + r"\s*\n\s*Summary:\s*$", prompt):
+    if f"{target}\nSummary:" not in prompt:
         raise Wrong("In the last block, too, 'Summary:' stands on a line of its own.")
-    if few_shot([], target).count("Summary:") != 1:
+    if not prompt.lstrip().startswith(examples[0]["dialogue"]):
+        raise Wrong("The prompt begins with something else than the first dialogue.")
+    if len(re.split(r"\n[ \t]*\n", prompt.strip())) != len(examples) + 1:
+        raise Wrong("Put a blank line between the blocks, and none inside: it shows where an example ends.")
+    if few_shot([], target).strip() != f"{target}\nSummary:":
         raise Wrong("With no examples there should be just the open question (zero-shot).")
 
 
@@ -100,17 +113,17 @@ def pick_examples(train, test, k, seed):
 def _test_pick_examples(pick_examples):
     train = [{"id": f"train-{i}", "dialogue": f"d{i}", "summary": f"s{i}"} for i in range(12)]
     test = [{"id": f"test-{i}", "dialogue": f"t{i}", "summary": f"u{i}"} for i in range(10)]
-    copied = {
-        "id": "train-again",
-        "dialogue": "t3",
-        "summary": "u3",
-    }  # a test dialogue, in train too
-    seen = set()
+    again = {"id": "train-again", "dialogue": "t3", "summary": "v3"}  # a test dialogue, in train too
+    train.insert(5, again)
+    seen, neighbours = set(), []
     for seed in range(40):
-        rows = pick_examples([*train, copied], test, 3, seed)
-        if len(rows) != 3:
-            raise Wrong(f"Asked for 3 examples, got {len(rows)}.")
-        ids = [row["id"] for row in rows]
+        k = 3 if seed % 2 else 4
+        rows = pick_examples(train, test, k, seed)
+        if len(rows) != k:
+            raise Wrong(f"Asked for {k} examples, got {len(rows)}.")
+        ids = [row.get("id") for row in rows]
+        if any(row not in train and row not in test for row in rows):
+            raise Wrong("Return the rows as they are: one of yours is in neither split.")
         if any(id.startswith("test") for id in ids):
             raise Wrong(
                 "An example comes from the test split: its answer is in the prompt when it is asked."
@@ -119,13 +132,18 @@ def _test_pick_examples(pick_examples):
             raise Wrong(
                 "You drew from train only, but one train row *is* a test dialogue: compare the texts."
             )
-        if len(set(ids)) != 3:
+        if len(set(ids)) != k:
             raise Wrong("The same example was drawn twice: draw without replacement.")
         seen.update(ids)
+        places = sorted([row["id"] for row in train if row is not again].index(id) for id in ids)
+        neighbours.append(places[-1] - places[0] == k - 1)
     if len(seen) < 8:
         raise Wrong("Whatever the seed, the same few examples come back: use the seed to draw.")
-    again = [pick_examples(train, test, 3, 7) for _ in range(2)]
-    if again[0] != again[1]:
+    if all(neighbours):
+        raise Wrong("Your rows always stand side by side in train: draw each by itself.")
+    if len(seen) < 12:
+        raise Wrong("Some train rows never come, whatever the seed: each may be drawn.")
+    if pick_examples(train, test, 3, 7) != pick_examples(train, test, 3, 7):
         raise Wrong("The same seed gave two different draws: seed a generator inside the function.")
 
 
@@ -135,7 +153,7 @@ def _test_pick_examples(pick_examples):
 def examples_that_fit(example_tokens, question_tokens, max_new_tokens, context):
     room = context - question_tokens - max_new_tokens
     count = 0
-    for tokens in example_tokens:
+    for tokens in sorted(example_tokens):
         room -= tokens
         if room < 0:
             break
@@ -143,24 +161,52 @@ def examples_that_fit(example_tokens, question_tokens, max_new_tokens, context):
     return count
 
 
+def _fitting(e, q=0, m=0, c=0, order=sorted, skip=False, equal=True):
+    """How many examples a way of counting finds: in which order, with what subtracted."""
+    room, count = c - q - m, 0
+    for tokens in order(e):
+        if tokens < room or (equal and tokens == room):
+            room, count = room - tokens, count + 1
+        elif not skip:
+            break
+    return count
+
+
+FIT_SLIPS = [
+    ("The examples fill the window: there is no room for the question and the answer.", lambda e, q, m, c: _fitting(e, 0, 0, c)),
+    ("Your examples and the question fit, but then the *answer* does not: it needs room too.", lambda e, q, m, c: _fitting(e, q, 0, c)),
+    ("The answer has its room, but the question needs some, too.", lambda e, q, m, c: _fitting(e, 0, m, c)),
+    ("Examples may fill the room *exactly*.", lambda e, q, m, c: _fitting(e, q, m, c, equal=False)),
+    ("You took them in the order in which they came. Which ones do you choose to show as many as possible?",
+     lambda e, q, m, c: _fitting(e, q, m, c, order=list)),
+    ("You took them in the order in which they came. Which ones do you choose to show as many as possible?",
+     lambda e, q, m, c: _fitting(e, q, m, c, order=list, skip=True)),
+    ("You took the longest first. Which ones do you choose to show as many as possible?",
+     lambda e, q, m, c: _fitting(e, q, m, c, order=lambda e: sorted(e, reverse=True), skip=True)),
+    ("The examples are not all as long as the first.", lambda e, q, m, c: min(len(e), max(0, (c - q - m) // e[0])) if e else 0),
+    ("The examples are not all as long as their mean.",
+     lambda e, q, m, c: min(len(e), max(0, int((c - q - m) // (sum(e) / len(e))))) if e else 0),
+    ("That many of the *shortest* length would fit; the others are longer.", lambda e, q, m, c: min(len(e), max(0, (c - q - m) // min(e))) if e else 0),
+    ("You count every example that would fit *alone*; they share the room.", lambda e, q, m, c: sum(n <= c - q - m for n in e)),
+]  # fmt: skip
+
+
 def _test_examples_that_fit(examples_that_fit):
-    lengths = [100, 100, 100, 100]
-    if examples_that_fit(lengths, 50, 50, 400) == 4:
-        raise Wrong(
-            "400 tokens of examples fill the window: no room for the question and the answer."
-        )
-    if examples_that_fit(lengths, 60, 60, 400) == 3:
-        raise Wrong(
-            "Three examples and the question fit, but then the *answer* does not: it needs room too."
-        )
-    if examples_that_fit(lengths, 60, 60, 400) != 2:
-        raise Wrong("400 - 60 - 60 leaves 280 tokens: two examples of 100.")
-    if examples_that_fit(lengths, 100, 100, 400) != 2:
-        raise Wrong("400 - 100 - 100 leaves 200: two examples fit *exactly*.")
-    if examples_that_fit([300, 10], 60, 60, 400) != 0:
-        raise Wrong("Examples are taken in order: stop at the first that does not fit.")
-    if examples_that_fit([50], 60, 60, 100) != 0:
-        raise Wrong("Question and answer alone overflow the window: the count is 0, not negative.")
+    tries = [
+        ("", ([100, 100, 100, 100], 60, 60, 400)),
+        ("an exact fit", ([100, 100, 100, 100], 100, 100, 400)),
+        ("a long example in front", ([300, 10, 45], 60, 60, 400)),
+        ("one token too many", ([60, 41], 50, 50, 200)),
+        ("examples of four lengths", ([90, 30, 170, 20], 25, 40, 210)),
+        ("only the longest stands in the way", ([70, 40, 35, 60], 15, 20, 170)),
+        ("all of them fit", ([10, 20], 5, 5, 100)),
+        ("question and answer alone overflow the window", ([50], 60, 60, 100)),
+        ("no examples", ([], 60, 60, 400)),
+    ]
+    cases.compare(examples_that_fit, examples_that_fit_of_reference, tries, FIT_SLIPS)
+
+
+examples_that_fit_of_reference = examples_that_fit
 
 
 # ------------------------------------------------------------ lab1.5 spot the bug: n = 4
@@ -170,28 +216,36 @@ def compare(scores_a, scores_b, dialogue_ids):
     return paired(scores_a, scores_b, groups=dialogue_ids)
 
 
+def _interval(value):
+    """What has a mean, limits and n; anything else is no interval."""
+    try:
+        float(value.mean), float(value.low), float(value.high), int(value.n)
+    except (AttributeError, TypeError):
+        raise answers.Unfit from None
+    return value
+
+
+INTERVAL = answers.Kind("an interval with .mean, .low, .high and .n, as paired(…) gives one", _interval)
+
+
 def _test_compare(compare):
     # 4 dialogues, three identical reference rows each: 12 rows, but only 4 independent ones.
-    diffs = np.repeat([0.30, 0.05, -0.10, 0.15], 3)
-    base = np.linspace(0.1, 0.6, 12)
+    each = np.array([0.30, 0.05, -0.10, 0.15])
+    diffs, base = np.repeat(each, 3), np.linspace(0.1, 0.6, 12)
     ids = np.repeat(["d1", "d2", "d3", "d4"], 3)
     got = compare(base + diffs, base, ids)
-    try:
-        mean, low, high = float(got.mean), float(got.low), float(got.high)
-    except (AttributeError, TypeError):
-        raise Wrong(
-            "Return an interval with .mean, .low and .high: paired(…) or interval(…) gives one."
-        ) from None
-    if not abs(mean - 0.10) < 1e-6:
-        raise Wrong(f"The mean difference a - b is 0.100; yours is {mean:+.3f}. Check the order.")
+    if abs(got.mean + 0.10) < 1e-6:
+        raise Wrong("The mean difference a - b is +0.100; yours is -0.100: a and b are exchanged.")
+    if not abs(got.mean - 0.10) < 1e-6:
+        raise Wrong(f"The mean difference a - b of these rows is +0.100; yours is {got.mean:+.3f}.")
+    if got.n == 12:
+        raise Wrong("Your interval has n = 12: rows of one dialogue are not independent, and there are 4 dialogues.")
+    if got.n != 4:
+        raise Wrong(f"How many independent units are there? Your interval says n = {got.n}.")
     narrowest, widest = _widths(base + diffs, base, ids)
-    if low > 0:
-        raise Wrong(
-            "Your interval excludes 0: it counts 12 rows as independent, but they are 4 dialogues."
-        )
-    if high - low > widest:
+    if got.high - got.low > widest:
         raise Wrong("Your interval is too wide: pair the scores (the difference first, then its interval).")
-    if high - low < narrowest:
+    if got.high - got.low < narrowest:
         raise Wrong("Your interval is too narrow: the dialogues are independent, their rows are not.")
     # A dialogue's rows apart, and its references not alike. Three neighbours are three dialogues.
     ids = np.tile(["d1", "d2", "d3"], 4)
@@ -199,8 +253,11 @@ def _test_compare(compare):
     got, (narrowest, widest) = compare(base + diffs, base, ids), _widths(base + diffs, base, ids)
     if not abs(got.mean - 0.10) < 1e-6:
         raise Wrong("You left rows out: all references of a dialogue count.")
-    if not narrowest < got.high - got.low < widest:
+    if got.n == 4 or not narrowest < got.high - got.low < widest:
         raise Wrong("The rows of a dialogue need not stand side by side: go by dialogue_ids.")
+    ids = np.repeat(["u", "v", "w", "x", "y", "z"], 2)
+    if got.n != 3 or compare(base + diffs, base, ids).n != 6:
+        raise Wrong("Six dialogues with two rows each are 6 independent units: let dialogue_ids say how many there are.")
 
 
 def _widths(a, b, ids) -> tuple[float, float]:
@@ -220,31 +277,59 @@ def softmax_at(logits, temperature):
     return scaled.exp() / scaled.exp().sum()
 
 
+def _plain(scaled):
+    return scaled.exp() / scaled.exp().sum()
+
+
+SOFTMAX_SLIPS = [
+    ("You divided the *probabilities* by T: they no longer add up to 1. Divide the logits.", lambda z, t: torch.softmax(z, 0) / t),
+    ("The temperature has no effect: divide the logits by it, before anything else.", lambda z, t: torch.softmax(z, 0)),
+    ("At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?", lambda z, t: torch.softmax(z * t, 0)),
+    ("You exponentiated; the results must still be made to add up to 1.", lambda z, t: (z / t).exp()),
+    ("Right for small logits, but exp(1000) overflows. Subtracting one number from all logits changes no ratio.", lambda z, t: _plain(z / t)),
+    ("Right for small logits, but exp(1000) overflows, and NaN cannot be repaired afterwards: of 1000 and 999 the first is e times as likely.",
+     lambda z, t: _plain(z / t).nan_to_num(0.5)),
+    ("You subtract the mean: a logit far above it still overflows.", lambda z, t: _plain(z / t - (z / t).mean())),
+    ("You subtract the smallest: the largest then overflows all the sooner.", lambda z, t: _plain(z / t - (z / t).min())),
+    ("You subtract the largest *unscaled* logit: at a low temperature the scaled ones still overflow.", lambda z, t: _plain(z / t - z.max())),
+]  # fmt: skip
+
+
 def _test_softmax_at(softmax_at):
     logits = torch.tensor([2.0, 1.0, 0.0])
-    cold, warm = softmax_at(logits, 0.5), softmax_at(logits, 2.0)
-    want = torch.softmax(logits / 0.5, 0)
-    if not isinstance(cold, torch.Tensor) or cold.shape != logits.shape:
-        raise Wrong("Return a tensor with one probability a word, as long as the logits.")
-    if not close(cold.sum(), 1.0):
-        if close(cold, torch.softmax(logits, 0) / 0.5):
-            raise Wrong(
-                "You divided the *probabilities* by T: they no longer add up to 1. Divide the logits."
-            )
-        raise Wrong(f"Your probabilities add up to {cold.sum():.2f}.")
-    if cold.max() < warm.max():
-        raise Wrong(
-            "At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?"
-        )
-    if not close(cold, want):
-        raise Wrong(
-            f"For logits [2, 1, 0] at T = 0.5 the first word should get {want[0]:.3f}, not {cold[0]:.3f}."
-        )
-    big = softmax_at(torch.tensor([1000.0, 999.0]), 1.0)
-    if not torch.isfinite(big).all():
-        raise Wrong(
-            "Right for small logits, but exp(1000) overflows. Subtracting the maximum changes no ratio."
-        )
+    tries = [
+        ("", (logits, 0.5)),
+        ("", (logits, 2.0)),
+        ("", (torch.tensor([0.3, -1.7, 0.9, 0.9, -0.2]), 0.7)),
+        ("large logits", (torch.tensor([1000.0, 999.0]), 1.0)),
+        ("one large logit", (torch.tensor([300.0, 2.0, 1.0, 299.5]), 1.5)),
+        ("very negative logits", (torch.tensor([-1000.0, -1001.0, -999.5]), 1.0)),
+        ("a low temperature", (torch.tensor([60.0, -60.0, 59.9]), 0.1)),
+    ]
+    cases.compare(softmax_at, softmax_at_of_reference, tries, SOFTMAX_SLIPS)
+    _without(
+        (torch, "softmax", "log_softmax"),
+        (torch.Tensor, "softmax", "log_softmax"),
+        (torch.nn.functional, "softmax", "log_softmax", "softmin"),
+        call=lambda: softmax_at(logits, 0.5),
+        words="Right, but that is the library's softmax. Write it yourself: exp, a sum, a division.",
+    )
+
+
+def _without(*owners, call, words):
+    """Raise Wrong with ``words`` if ``call`` uses one of the functions, given as (owner, names …)."""
+
+    def refuse(*args, **kwargs):
+        raise Wrong(words)
+
+    with ExitStack() as stack:
+        for owner, *names in owners:
+            for name in names:
+                stack.enter_context(mock.patch.object(owner, name, refuse))
+        call()
+
+
+softmax_at_of_reference = softmax_at
 
 
 # ------------------------------------------------------------ lab1.7 repetition penalty
@@ -257,26 +342,47 @@ def penalise(logits, seen, penalty):
     return out
 
 
+def _penalised(change, each_time=False, everything=False):
+    """The penalty with another ``change(logit, penalty)``, or to other tokens."""
+
+    def result(logits, seen, penalty):
+        out = logits.clone()
+        for token in range(len(out)) if everything else seen if each_time else set(seen):
+            out[token] = change(out[token], penalty)
+        return out
+
+    return result
+
+
+def _rule(logit, penalty):
+    return logit / penalty if logit > 0 else logit * penalty
+
+
+PENALTY_SLIPS = [
+    ("Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?", _penalised(lambda z, p: z / p)),
+    ("Multiplying 3 by 2 gives 6: the repeated word became *likelier*. What about positive logits?", _penalised(lambda z, p: z * p)),
+    ("The two cases are exchanged: every repeated word became *likelier*.", _penalised(lambda z, p: z * p if z > 0 else z / p)),
+    ("Subtracting the penalty lowers a logit, but it is another rule: divide or multiply.", _penalised(lambda z, p: z - p)),
+    ("Word 0 was seen twice and punished twice; the penalty counts each word once.", _penalised(_rule, each_time=True)),
+    ("Words that have not occurred must keep their logits.", _penalised(_rule, everything=True)),
+    ("Dividing makes a negative logit larger, also one between -1 and 0.", _penalised(lambda z, p: z / p if z > -1 else z * p)),
+    ("Dividing makes a positive logit smaller, also one between 0 and 1.", _penalised(lambda z, p: z / p if z > 1 else z * p)),
+    ("The logits came back as they were.", lambda z, s, p: z.clone()),
+]  # fmt: skip
+
+
 def _test_penalise(penalise):
     logits = torch.tensor([3.0, -2.0, 1.0, 0.5])
-    before = logits.clone()
-    got = penalise(logits, [0, 1, 0], 2.0)
-    if not close(logits, before):
-        raise Wrong("You changed the caller's logits in place: work on a copy (logits.clone()).")
-    if not isinstance(got, torch.Tensor) or got.shape != before.shape:
-        raise Wrong("Return a tensor of the same shape as the logits.")
-    if close(got[1], -1.0):
-        raise Wrong(
-            "Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?"
-        )
-    if close(got[0], 0.75):
-        raise Wrong("Word 0 was seen twice and punished twice; the penalty counts each word once.")
-    if not close(got[2:], before[2:]):
-        raise Wrong("Words that have not occurred must keep their logits.")
-    if not close(got, [1.5, -4.0, 1.0, 0.5]):
-        raise Wrong(
-            f"For [3, -2, 1, 0.5] with words 0 and 1 seen, 2.0 gives {[round(v, 2) for v in got.tolist()]}."
-        )
+    tries = [
+        ("", (logits, [0, 1, 0], 2.0)),
+        ("small logits of both signs", (torch.tensor([-0.5, 0.25, -3.0, 4.0, 0.75]), [4, 1, 0, 2], 1.3)),
+        ("nothing was seen", (logits, [], 2.0)),
+        ("a penalty of 1", (logits, [3, 1, 1], 1.0)),
+    ]
+    cases.compare(penalise, penalise_of_reference, tries, PENALTY_SLIPS)
+
+
+penalise_of_reference = penalise
 
 
 # ------------------------------------------------------------ lab1.8 top-p for one row
@@ -291,36 +397,52 @@ def top_p_row(probs, p):
     return kept / kept.sum()
 
 
+def _top_p(probs, p, keeps, sort=True, put_back=True, finish=lambda kept: kept / kept.sum()):
+    """Top-p with ``keeps(sorted probabilities, sums up to each)`` and other slips."""
+    order = probs.argsort(descending=True) if sort else torch.arange(len(probs))
+    kept = torch.where(keeps(probs[order], probs[order].cumsum(0)), probs[order], 0.0)
+    return finish(torch.zeros_like(kept).scatter(0, order, kept) if put_back else kept)
+
+
+CROSSES = "With p = 0.4 and a first word of 0.5 you kept nothing. Is the word that *crosses* p in or out?"
+PROPORTIONS = "The survivors must keep their proportions: divide each by their sum. (Softmax is for logits.)"
+TOP_P_SLIPS = [
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p)),
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s < p)),
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p).nan_to_num(0.0)),
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s < p).nan_to_num(0.0)),
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p, sort=False)),
+    (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p, sort=False).nan_to_num(0.0)),
+    ("The word that *crosses* p stays only if it is the first: with p = 0.8 you stopped at 0.75.",
+     lambda x, p: _top_p(x, p, lambda q, s: (s <= p) | (torch.arange(len(s)) == 0))),
+    ("With p = 0.5 a first word of exactly 0.5 is enough: *at least* p.", lambda x, p: _top_p(x, p, lambda q, s: s - q <= p)),
+    ("Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay.",
+     lambda x, p: _top_p(x, p, lambda q, s: s - q < p, sort=False)),
+    ("The right words, sorted: each probability belongs to its own place in the row.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, put_back=False)),
+    ("You kept the right words, but they do not add up to 1.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: k)),
+    ("What you keep does not add up to 1, and for an unsorted row it is not the right words.",
+     lambda x, p: _top_p(x, p, lambda q, s: s - q < p, sort=False, finish=lambda k: k)),
+    (PROPORTIONS, lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: torch.where(k > 0, k, -torch.inf).softmax(-1))),
+    (PROPORTIONS, lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: (k > 0) / (k > 0).sum())),
+    ("You compare each *single* probability with p; their sum, from the likeliest down, decides.", lambda x, p: _top_p(x, p, lambda q, s: q >= p)),
+]  # fmt: skip
+
+
 def _test_top_p_row(top_p_row):
     easy = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
-    got = top_p_row(easy.clone(), 0.4)
-    if not isinstance(got, torch.Tensor) or got.shape != easy.shape:
-        raise Wrong(
-            "Return a tensor as long as the input: dropped words stay in it, with probability 0."
-        )
-    if not torch.isfinite(got).all() or (got > 0).sum() == 0:
-        raise Wrong(
-            "With p = 0.4 and a first word of 0.5 you kept nothing. Is the word that *crosses* p in or out?"
-        )
-    kept = (top_p_row(easy.clone(), 0.8) > 0).tolist()
-    if kept == [True, True, False, False, False]:
-        raise Wrong("With p = 0.8 you stopped at 0.75. Is the word that *crosses* p in or out?")
-    if kept != [True, True, True, False, False]:
-        raise Wrong(
-            f"With p = 0.8 and {easy.tolist()} three words should stay; you kept {sum(kept)}."
-        )
-    total = top_p_row(easy.clone(), 0.8).sum()
-    if not close(total, 1.0):
-        raise Wrong(f"You kept the right words, but they add up to {total:.2f}.")
-    if not close(top_p_row(easy.clone(), 0.8), [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0.0, 0.0]):
-        raise Wrong("The survivors must keep their proportions: divide each by their sum. (Softmax is for logits.)")
-    if not close(top_p_row(torch.tensor([0.5, 0.25, 0.25]), 0.5), [1.0, 0.0, 0.0]):
-        raise Wrong("With p = 0.5 a first word of exactly 0.5 is enough: *at least* p.")
-    mixed = torch.tensor([0.1, 0.6, 0.3])
-    if not close(top_p_row(mixed.clone(), 0.5), [0.0, 1.0, 0.0]):
-        raise Wrong(
-            "Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay."
-        )
+    tries = [
+        ("", (easy, 0.8)),
+        ("the first word alone is more than p", (easy, 0.4)),
+        ("the first word is exactly p", (torch.tensor([0.5, 0.25, 0.25]), 0.5)),
+        ("the first two are exactly p", (torch.tensor([0.5, 0.25, 0.125, 0.125]), 0.75)),
+        ("unsorted", (torch.tensor([0.1, 0.6, 0.3]), 0.5)),
+        ("unsorted, and the likeliest last", (torch.tensor([0.05, 0.3, 0.02, 0.2, 0.43]), 0.7)),
+        ("p = 1 keeps all", (torch.tensor([0.25, 0.5, 0.25]), 1.0)),
+    ]
+    cases.compare(top_p_row, top_p_row_of_reference, tries, TOP_P_SLIPS)
+
+
+top_p_row_of_reference = top_p_row
 
 
 # ------------------------------------------------------------ lab1.9 spot the bug: pad is eos
@@ -331,23 +453,48 @@ def answer_length(ids, eos_id):
     return ids.index(eos_id) + 1 if eos_id in ids else len(ids)
 
 
+def _until_end(ids, end, plus=1, otherwise=len):
+    return ids.index(end) + plus if end in ids else otherwise(ids)
+
+
+def _stripped(ids, end):
+    """Ends taken off at the right only."""
+    while ids and ids[-1] == end:
+        ids = ids[:-1]
+    return len(ids)
+
+
+LENGTH_SLIPS = [
+    ("You dropped every end token, and with them the one that was generated: ending is part of the answer. Count it once.",
+     lambda ids, e: sum(i != e for i in ids)),
+    ("You dropped every end token, and with them the one that was generated: ending is part of the answer. Count it once.",
+     lambda ids, e: _until_end(ids, e, plus=0)),
+    ("You dropped every end token, and with them the one that was generated: ending is part of the answer. Count it once.", _stripped),
+    ("What follows the first end token is padding: nothing after it was generated.", lambda ids, e: len(ids)),
+    ("What follows the first end token was not generated, be it padding or words: stop there.", lambda ids, e: sum(i != e for i in ids) + (e in ids)),
+    ("What follows the first end token was not generated, be it padding or words: stop there.", lambda ids, e: _stripped(ids, e) + (ids[-1] == e)),
+    ("An answer that never ended was stopped by the limit. All its tokens count, and no end is among them.", lambda ids, e: sum(i != e for i in ids) + 1),
+    ("An answer that never ended was stopped by the limit. All its tokens count.", lambda ids, e: _until_end(ids, e, otherwise=lambda ids: 0)),
+    ("A word may occur twice: do not count *different* ids.", lambda ids, e: len(set(ids))),
+    ("The end token is whatever eos_id says; other tokenizers have other numbers.", lambda ids, e: _until_end(ids, 2)),
+]  # fmt: skip
+
+
 def _test_answer_length(answer_length):
-    if answer_length([7, 8, 9, 2, 2, 2], 2) == 3:
-        raise Wrong(
-            "You dropped every 2, and with them the end token: ending is part of the answer. Count it once."
-        )
-    if answer_length([7, 8, 9, 2, 2, 2], 2) == 6:
-        raise Wrong("The last two 2s are padding: nothing after the first end token was generated.")
-    if answer_length([7, 8, 9, 2, 2, 2], 2) != 4:
-        raise Wrong(
-            "[7, 8, 9, 2, 2, 2] with end token 2 is an answer of 4 tokens: three words and the end."
-        )
-    if answer_length([7, 8, 9], 2) != 3:
-        raise Wrong("[7, 8, 9] never ended: the limit stopped it. All 3 tokens count.")
-    if answer_length([2, 2, 2], 2) != 1:
-        raise Wrong("[2, 2, 2] is an answer that ended at once: 1 token.")
-    if answer_length(torch.tensor([5, 2, 2]), 2) != 2:
-        raise Wrong("Right for lists; make it work for a tensor of ids too.")
+    tries = [
+        ("", ([7, 8, 9, 2, 2, 2], 2)),
+        ("the limit stopped it", ([7, 8, 9], 2)),
+        ("it ended at once", ([2, 2, 2], 2)),
+        ("a word twice", ([7, 7, 2, 2, 2], 2)),
+        ("no padding", ([5, 7, 9, 2], 2)),
+        ("words after the end", ([7, 2, 9, 4, 2], 2)),
+        ("another end token", ([5, 2, 0, 0, 0], 0)),
+        ("another end token, and no end", ([5, 2, 5], 0)),
+    ]
+    cases.compare(answer_length, answer_length_of_reference, tries, LENGTH_SLIPS)
+
+
+answer_length_of_reference = answer_length
 
 
 # ------------------------------------------------------------ lab1.10 predict, then measure
@@ -358,65 +505,94 @@ def distinct_2(texts):
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
+def _pairs(text):
+    return list(zip(text.split(), text.split()[1:]))
+
+
+def _share(pairs):
+    return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def _all_pairs(texts):
+    return [pair for text in texts for pair in _pairs(text)]
+
+
+POOL = "Two identical texts came out as fully diverse: pool the pairs of *all* texts, then count."
+DISTINCT_SLIPS = [
+    (POOL, lambda ts: float(np.mean([_share(_pairs(t)) for t in ts]))),
+    (POOL, lambda ts: float(np.mean([_share(_pairs(t)) for t in ts if _pairs(t)] or [0.0]))),
+    ("You returned a count of pairs; divide by how many pairs there are in all.", lambda ts: float(len(set(_all_pairs(ts))))),
+    ("You returned a count of pairs; divide by how many pairs there are in all.", lambda ts: len(set(_all_pairs(ts)))),
+    ("Divide by the number of word *pairs* (2 in 'a b c'), not of words.", lambda ts: len(set(_all_pairs(ts))) / sum(len(t.split()) for t in ts)),
+    ("Divide by the number of *all* pairs, not by that of the different words.", lambda ts: len(set(_all_pairs(ts))) / len({w for t in ts for w in t.split()})),
+    ("You counted different *words*; pairs of neighbouring words are asked.", lambda ts: _share([w for t in ts for w in t.split()])),
+    ("Those are pairs of letters: split each text into words first.", lambda ts: _share([p for t in ts for p in zip(t, t[1:])])),
+    ("'a b a b' has the pairs ab, ba, ab: 2 distinct of 3. Pairs overlap.", lambda ts: _share([p for t in ts for p in zip(t.split()[::2], t.split()[1::2])])),
+    ("You made a pair across two texts: a text's last word and the next one's first are no neighbours.",
+     lambda ts: _share(_pairs(" ".join(ts)))),
+    ("'a b' and 'b a' are two different pairs: the order counts.", lambda ts: _share([frozenset(p) for p in _all_pairs(ts)])),
+    ("'A b' and 'a b' are two different pairs: leave capitals as they are.", lambda ts: _share(_all_pairs([t.lower() for t in ts]))),
+    ("A text of fewer than two words has no pair, but the other texts have theirs.",
+     lambda ts: 0.0 if any(len(t.split()) < 2 for t in ts) else _share(_all_pairs(ts))),
+    ("You counted the share of *repeated* pairs; the different ones are asked.", lambda ts: 1 - _share(_all_pairs(ts))),
+]  # fmt: skip
+
+
 def _test_distinct_2(distinct_2):
-    same = distinct_2(["a b c", "a b c"])
-    if close(same, 1.0):
-        raise Wrong(
-            "Two identical texts came out as fully diverse: pool the pairs of *all* texts, then count."
-        )
-    if close(same, 2.0):
-        raise Wrong("You returned a count of pairs; divide by how many pairs there are in all.")
-    if close(same, 0.25) or close(same, 1 / 3):
-        raise Wrong("Divide by the number of word *pairs* (2 in 'a b c'), not of words.")
-    if not close(same, 0.5):
-        raise Wrong(f"In two copies of 'a b c' 2 of 4 pairs are distinct: 0.5, not {same}.")
-    if not close(distinct_2(["a b a b"]), 2 / 3):
-        raise Wrong("'a b a b' has the pairs ab, ba, ab: 2 distinct of 3. Pairs overlap.")
-    if not close(distinct_2(["a b", "c d"]), 1.0):
-        raise Wrong("'a b' and 'c d' share nothing. Did you make a pair across the two texts?")
-    if distinct_2(["one", ""]) != 0.0:
-        raise Wrong("Texts without any pair should give 0, not an error.")
+    tries = [
+        ("", (["a b c", "a b c"],)),
+        ("pairs overlap", (["a b a b"],)),
+        ("two texts, one pair each", (["a b", "b c"],)),
+        ("texts of different lengths", (["x y z y z y z", "x y", "y z q"],)),
+        ("capitals", (["The dog sat", "the dog sat"],)),
+        ("a text of one word among others", (["one", "a b c a b"],)),
+        ("no pair at all", (["one", ""],)),
+    ]
+    cases.compare(distinct_2, distinct_2_of_reference, tries, DISTINCT_SLIPS)
+
+
+distinct_2_of_reference = distinct_2
 
 
 EXERCISES = [
     Exercise("lab1.1", "your own instruction", MY_TEMPLATE, _test_template, (
-        "A template is an ordinary string with the seven letters-in-braces {dialogue} where the turns go.",
+        "A template is an ordinary string with {dialogue}, braces included, where the turns go.",
         "Say what to do, and how long the answer should be.",
-    )),
+    ), returns=answers.text),
     Exercise("lab1.2", "few-shot by hand", few_shot, _test_few_shot, (
         "Build one block per example: its dialogue, a new line, 'Summary: ', its summary.",
-        "The last block looks the same but stops after 'Summary:'.",
-    )),
-    Exercise("lab1.3", "spot the bug: the leak", pick_examples, _test_pick_examples, (
+        "The last block looks the same but stops after 'Summary:'. Join the blocks with what makes a blank line.",
+    ), returns=answers.text),
+    Exercise("lab1.3", "spot the bug: scores too good", pick_examples, _test_pick_examples, (
         "Which split may an example come from?",
         "Being in train is not enough if the same dialogue was copied into both splits.",
-    )),
+    ), returns=answers.list_of(answers.dict_of(answers.something), "a list of rows (dictionaries), as they are in train")),
     Exercise("lab1.4", "what fits into the context window", examples_that_fit, _test_examples_that_fit, (
-        "Three things share the window: examples, question, answer.",
-        "Subtract the fixed parts first, then take examples while they fit.",
-    )),
-    Exercise("lab1.5", "spot the bug: twelve rows, four dialogues", compare, _test_compare, (
-        "Rows of the same dialogue share its difficulty: they are not independent.",
-        "paired(…, groups=labels) counts the rows of one group as one observation.",
-    )),
+        "Three things share the window: examples, question, answer. Subtract the fixed parts first.",
+        "To show as many examples as possible, which one do you take first?",
+    ), returns=answers.whole),
+    Exercise("lab1.5", "spot the bug: an interval to sign", compare, _test_compare, (
+        "Rows of the same dialogue share its difficulty. How many independent observations are there?",
+        "Look at paired's arguments: one of them says which rows belong together.",
+    ), returns=INTERVAL),
     Exercise("lab1.6", "softmax with temperature", softmax_at, _test_softmax_at, (
         "Divide the logits by T, exponentiate, divide by the sum.",
-        "Subtract the largest scaled logit first: e^(a-c) / e^(b-c) = e^a / e^b.",
-    )),
+        "For large logits: e^(a-c) / e^(b-c) = e^a / e^b, so you may subtract any c from all of them. Which c makes every exponent at most 0?",
+    ), returns=answers.tensor),
     Exercise("lab1.7", "repetition penalty", penalise, _test_penalise, (
         "A smaller logit is a smaller probability, whatever its sign.",
-        "Divide positive logits, multiply negative ones.",
-    )),
+        "What does dividing by 2 do to 3, and what to -3?",
+    ), returns=answers.tensor),
     Exercise("lab1.8", "top-p for one row", top_p_row, _test_top_p_row, (
         "Sort, add up, and look at the sum *before* each word.",
         "argsort tells where each sorted word came from: use it to put the survivors back.",
-    )),
-    Exercise("lab1.9", "spot the bug: the pad that is an end", answer_length, _test_answer_length, (
+    ), returns=answers.tensor),
+    Exercise("lab1.9", "spot the bug: two answers of one length", answer_length, _test_answer_length, (
         "In this tokenizer padding and end share the id 2: a 2 can be either.",
-        "The first end token is part of the answer; whatever follows is not.",
-    )),
+        "The first end token is part of the answer; whatever follows is not. And some answers have none.",
+    ), returns=answers.whole),
     Exercise("lab1.10", "distinct-2 by hand", distinct_2, _test_distinct_2, (
         "zip(words, words[1:]) gives the overlapping pairs of one text.",
-        "distinct pairs of all texts / all pairs of all texts",
-    )),
+        "Collect the pairs of all texts in one list. How many are there, and how many different ones?",
+    ), returns=answers.number),
 ]  # fmt: skip

@@ -1,0 +1,255 @@
+"""One :class:`LLM` for every family of models: prompts in, answers out, in batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from . import kvcache
+from .decoding import check_parameters
+from .weights import quiet
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One generated text and how it came about."""
+
+    text: str
+    tokens: int  # generated tokens, the end-of-sequence token included
+    ended: bool  # did the model stop by itself?
+    log_prob: float  # sum of log p(token | before), nats, at temperature 1; NaN for beams or a penalty
+    ids: tuple[int, ...] = ()  # the generated tokens
+
+
+class LLM:
+    """A model, its tokenizer and its family behind one interface.
+
+    ``model`` and ``tokenizer`` are the plain transformers objects: nothing is hidden. ``family``
+    is ``"decoder-only"`` or ``"encoder-decoder"``; ``context`` the number of positions the model
+    was built for, or None where there is no such limit (T5's positions are relative).
+    """
+
+    def __init__(self, model, tokenizer, name: str):
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        config = model.config
+        self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
+        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        self.can_share = self.family == "decoder-only" and _sees_everything(config)
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.model.parameters())
+        return f"LLM({self.name}: {self.family}, {size:,} parameters, context {self.context})"
+
+    def chat(self, messages: str | Sequence[dict]) -> str:
+        """Render a conversation as the text the model was trained on, ready for its answer.
+
+        ``messages`` is one user message, or ``[{"role": …, "content": …}, …]``. A model without a
+        chat template (FLAN-T5) gets the contents, a blank line between two of them.
+        """
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        if self.tokenizer.chat_template is None:
+            return "\n\n".join(message["content"] for message in messages)
+        return self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt. A text that already begins with the BOS token gets no second one."""
+        bos = self.tokenizer.bos_token
+        special = not (bos and text.startswith(bos))
+        with quiet():  # its warning about long texts comes before our sentence about them
+            return self.tokenizer(text, add_special_tokens=special)["input_ids"]
+
+    def generate(self, prompts: Sequence[str], **options) -> list[str]:
+        """One answer text a prompt, in the prompts' order. Options as for :meth:`answer`."""
+        return [answer.text for answer in self.answer(prompts, **options)]
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 48,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        num_beams: int = 1,
+        batch_size: int = 32,
+        seed: int = 0,
+        show: bool = False,
+    ) -> list[Answer]:
+        """Generate in batches of similar length; same prompts and seed give the same answers.
+
+        The beginning that all prompts of a batch share (an instruction, worked examples) and
+        prompts that occur several times are read once, not once a row. Under ``torch.autocast`` the
+        weights are cast once for the whole call (:func:`in_lower_precision`), not anew at every token.
+
+        Parameters
+        ----------
+        prompts : texts as the model should see them (see :meth:`chat`).
+        do_sample : False for greedy or beam search; temperature, top_k and top_p then play no role.
+        show : print one line a batch.
+
+        Raises
+        ------
+        ValueError
+            for no prompts, an empty prompt, one that does not fit the context window together with
+            ``max_new_tokens``, and generation parameters outside their range.
+        """
+        check_parameters(
+            temperature=temperature, top_k=top_k, top_p=top_p, max_new_tokens=max_new_tokens,
+            repetition_penalty=repetition_penalty, num_beams=num_beams,
+        )  # fmt: skip
+        rows = self._encode_all(prompts, max_new_tokens)
+        options = {
+            "max_new_tokens": max_new_tokens, "do_sample": do_sample, "num_beams": num_beams,
+            "repetition_penalty": repetition_penalty, "use_cache": True,
+        }  # fmt: skip
+        if do_sample:
+            options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), rows[i]))
+        answers: list[Answer | None] = [None] * len(rows)
+        with (
+            torch.random.fork_rng(devices=_cuda_devices()),
+            quiet(),
+            in_lower_precision(self.model),
+        ):
+            torch.manual_seed(seed)
+            count = -(-len(order) // batch_size)  # as many batches as needed, of equal size
+            step = -(-len(order) // count)
+            for start in range(0, len(order), step):
+                batch = order[start : start + step]
+                for i, answer in zip(batch, self._answer_batch([rows[i] for i in batch], options)):
+                    answers[i] = answer
+                if show:
+                    print(f"{min(start + step, len(order))} of {len(order)} answers")
+        return answers
+
+    def _encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+        if isinstance(prompts, str):
+            raise ValueError("Give a list of prompts: generate([prompt]), not generate(prompt).")
+        if not prompts:
+            raise ValueError("There are no prompts: the list is empty.")
+        rows = [self.encode(prompt) for prompt in prompts]
+        for number, row in enumerate(rows):
+            if not prompts[number].strip() or not row:
+                raise ValueError(f"Prompt {number} is empty; write at least one word.")
+            asked = len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
+            if self.context and asked > self.context:
+                raise ValueError(
+                    f"Prompt {number} has {len(row):,} tokens; with max_new_tokens={max_new_tokens} it "
+                    f"does not fit the context window of {self.context:,}: shorten it or use fewer "
+                    "examples."
+                )
+        return rows
+
+    def _answer_batch(self, rows: list[list[int]], options: dict) -> list[Answer]:
+        device, pad = self.model.device, self.tokenizer.pad_token_id
+        shared = _shared_length(rows) if self.can_share and options["num_beams"] == 1 else 0
+        longest = max(map(len, rows))
+        # [shared prefix | padding | rest]: padding in the middle, hidden by the mask, so that the
+        # prefix is the same columns in every row. An encoder counts its positions from the first
+        # column on, whatever the mask says: its padding comes last.
+        before = [len(r) if self.family == "encoder-decoder" else shared for r in rows]
+        padding = [longest - len(r) for r in rows]
+        ids = [r[:b] + [pad] * n + r[b:] for r, b, n in zip(rows, before, padding)]
+        mask = [[1] * b + [0] * n + [1] * (len(r) - b) for r, b, n in zip(rows, before, padding)]
+        ids, mask = torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+        extra = {}
+        if self.can_share and options["num_beams"] == 1 and longest > 1:
+            extra["past_key_values"] = kvcache.read_prompts(
+                self.model, ids, mask, shared, options["max_new_tokens"]
+            )
+        record = _LogProbs() if options["num_beams"] == options["repetition_penalty"] == 1 else None
+        # The model's generation_config may hold defaults of its own: name every choice.
+        output = self.model.generate(
+            input_ids=ids, attention_mask=mask, pad_token_id=pad,
+            logits_processor=[record] if record else [], **options, **extra,
+        )  # fmt: skip
+        start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
+        new = output[:, start:]
+        return self._to_answers(new, record.finish(output) if record else None)
+
+    def _to_answers(self, new: torch.Tensor, log_probs: torch.Tensor | None) -> list[Answer]:
+        eos = self.model.generation_config.eos_token_id
+        ends = torch.tensor(eos if isinstance(eos, list) else [eos], device=new.device)
+        is_end = torch.isin(new, ends)
+        ended = is_end.any(1)
+        # By length, never by `ids != pad`: the pad token often *is* the end token.
+        lengths = torch.where(ended, is_end.int().argmax(1) + 1, new.shape[1])
+        answers = []
+        for row, length, end in zip(range(len(new)), lengths.tolist(), ended.tolist()):
+            text = self.tokenizer.decode(new[row, :length], skip_special_tokens=True).strip()
+            total = log_probs[row, :length].sum().item() if log_probs is not None else float("nan")
+            ids = tuple(new[row, :length].tolist())
+            answers.append(Answer(text, length, end, total, ids))
+        return answers
+
+
+@contextmanager
+def in_lower_precision(model):
+    """Under ``torch.autocast``, the weights in its precision inside; the same fp32 weights after.
+
+    Autocast by itself casts every weight in every forward pass. That is little beside reading a
+    prompt and more than all the rest of a step of one token a row. Outside of autocast: nothing.
+    """
+    kind = model.device.type
+    cast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
+    own = [(p, p.data) for p in model.parameters() if cast and p.dtype == torch.float32]
+    try:
+        with torch.inference_mode(False):
+            for p, weight in own:
+                p.data = weight.to(cast)
+        yield
+    finally:
+        for p, weight in own:
+            p.data = weight
+
+
+class _LogProbs:
+    """A logits processor that changes nothing and notes log p of each chosen token.
+
+    It runs before temperature, top-k and top-p, so it sees the model's own distribution, and keeps
+    one step's distribution at a time instead of [rows, steps, vocabulary].
+    """
+
+    def __init__(self):
+        self.last, self.chosen = None, []
+
+    def __call__(self, input_ids, scores):
+        self._note(input_ids[:, -1])
+        self.last = scores.float().log_softmax(-1)
+        return scores
+
+    def _note(self, tokens) -> None:
+        if self.last is not None:
+            self.chosen.append(self.last.gather(1, tokens[:, None]).squeeze(1))
+
+    def finish(self, output) -> torch.Tensor:
+        """Log-probabilities [rows, generated tokens]."""
+        self._note(output[:, -1])
+        return torch.stack(self.chosen, dim=1)
+
+
+def _sees_everything(config) -> bool:
+    """Does every layer attend to all that came before? A window would be used up by padding in between."""
+    layers = getattr(config, "layer_types", None)
+    if layers is None:  # Mistral's config says it without naming its layers
+        return getattr(config, "sliding_window", None) is None
+    return set(layers) == {"full_attention"}
+
+
+def _shared_length(rows: list[list[int]]) -> int:
+    """Number of first tokens all rows share, at most one less than the shortest row."""
+    return len(os.path.commonprefix([row[:-1] for row in rows]))
+
+
+def _cuda_devices() -> list[int]:
+    return list(range(torch.cuda.device_count()))

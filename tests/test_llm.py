@@ -1,0 +1,79 @@
+"""What a batch answers is what each prompt is answered alone, by the library itself."""
+
+import pytest
+import torch
+from conftest import make_tokenizer
+
+from course_utils.models import LLM
+
+PROMPTS = ["w3 w4 w5 w6 w7 w8", "w3 w4", "w3 w4 w30 w31 w32 w33 w34 w9 w9 w10 w11", "w40 w41 w42"]
+
+
+def shaken(model):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() > 1:
+                p.normal_(0, 0.3)
+    model.tie_weights()
+    return LLM(model.eval(), make_tokenizer(), "tiny")
+
+
+def bart():
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    return BartForConditionalGeneration(BartConfig(
+        vocab_size=60, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=64,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0, decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    ))  # fmt: skip
+
+
+def mistral(**options):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    return MistralForCausalLM(MistralConfig(
+        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        **options,
+    ))  # fmt: skip
+
+
+def alone(llm, prompt, new):
+    """Greedy, one prompt, no cache: the likeliest token again and again."""
+    ids, found = torch.tensor([llm.encode(prompt)]), []
+    for _ in range(new):
+        with torch.no_grad():
+            if llm.family == "encoder-decoder":
+                start = torch.tensor([[llm.model.config.decoder_start_token_id, *found]])
+                logits = llm.model(input_ids=ids, decoder_input_ids=start).logits
+            else:
+                more = torch.tensor([found], dtype=torch.long)
+                logits = llm.model(torch.cat([ids, more], 1), use_cache=False).logits
+        found.append(logits[0, -1].argmax().item())
+        if found[-1] == 2:
+            break
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    "make, why",
+    [
+        (bart, "an encoder's learned positions count from the first column"),
+        (lambda: mistral(sliding_window=4), "padding between a shared beginning and the rest uses up the window"),
+        (lambda: mistral(sliding_window=None), "no window"),
+        (lambda: mistral(sliding_window=None, use_cache=False), "a config saved after gradient checkpointing"),
+    ],
+    ids=["bart", "window", "no window", "use_cache false"],
+)  # fmt: skip
+def test_a_batch_answers_what_each_prompt_is_answered_alone(make, why):
+    llm = shaken(make())
+    found = [a.ids for a in llm.answer(PROMPTS, max_new_tokens=8)]
+    assert found == [alone(llm, prompt, 8) for prompt in PROMPTS], why
+
+
+def test_only_a_model_whose_layers_see_everything_shares_its_prompts():
+    assert shaken(mistral(sliding_window=None)).can_share
+    assert not shaken(mistral(sliding_window=4)).can_share
+    assert not shaken(bart()).can_share

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from course_utils.exercises.answers import Wrong
-from course_utils.exercises.cases import alike, brief, compare
+from course_utils.exercises.cases import alike, brief, compare, same_gradient
 
 CASES = [("", (1, 2)), ("a negative number", (-3, 2)), ("nothing", (0, 0))]
 
@@ -59,3 +59,19 @@ def test_values_are_written_briefly():
 def test_not_a_number_equals_itself():
     nan = float("nan")
     assert alike(nan, nan) and not alike(1.0, nan) and alike(np.array([1.0, nan]), np.array([1.0, nan]))
+
+
+def scaled(x, factor):
+    return (factor * x).sum()
+
+
+def test_a_right_value_needs_the_right_gradient_as_well():
+    arguments = torch.tensor([1.0, 2.0]), 3.0
+    same_gradient(lambda x, f: f * x[0] + f * x[1], scaled, arguments)
+    for answer, words in (
+        (lambda x, f: scaled(x.detach(), f), "no gradient flows from it to `x`"),
+        (lambda x, f: scaled(x.detach(), f) + 0 * x.sum(), r"\[3, 3\] is wanted, yours is \[0, 0\]"),
+        (lambda x, f: scaled(x.detach(), f) + 0 * torch.ones(1, requires_grad=True), r"yours is \[0, 0\]"),
+    ):
+        with pytest.raises(Wrong, match=words):
+            same_gradient(answer, scaled, arguments)

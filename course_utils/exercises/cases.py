@@ -12,6 +12,7 @@ course_utils.exercises.answers.Wrong: You multiplied.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -60,6 +61,37 @@ def compare(
     yours = f"raised {type(came).__name__}" if _failed(came) else f"gave {brief(came)}"
     about = f"{remark[0].upper()}{remark[1:]}: " if remark else ""
     raise Wrong(f"{about}{call} should give {brief(wanted[missed[0]])}; yours {yours}.")
+
+
+def same_gradient(answer: Callable, reference: Callable, arguments: tuple, place: int = 0) -> None:
+    """Refuse an answer whose gradient with respect to the tensor at ``place`` is not the reference's.
+
+    Raises
+    ------
+    Wrong
+        if no gradient reaches that argument, or another one.
+    """
+    import torch
+
+    def gradient(function):
+        leaf = arguments[place].detach().clone().requires_grad_()
+        value = function(*arguments[:place], leaf, *arguments[place + 1 :])
+        if not value.requires_grad:
+            return None
+        found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+        return torch.zeros_like(leaf) if found is None else found
+
+    name, got, wanted = list(inspect.signature(reference).parameters)[place], gradient(answer), gradient(reference)
+    if got is None:
+        raise Wrong(
+            f"The value is right, but no gradient flows from it to `{name}`, and training needs one: "
+            "compute with the tensors themselves, without detach, item or lists."
+        )
+    if not alike(got, wanted):
+        raise Wrong(
+            f"The value is right, its gradient with respect to `{name}` is not: {brief(wanted)} is wanted, "
+            f"yours is {brief(got)}."
+        )
 
 
 def _attempt(function: Callable, arguments: tuple) -> Any:

@@ -188,7 +188,7 @@ PLANTED = {
         (lambda r, a, e: min(r * a, r.clamp(1 - e, 1 + e) * a), "two whole tensors"),
         (lambda r, a, e: lab3.clipped(r, a, e).tolist(), "no gradient"),
         (lambda r, a, e: lab3.clipped(r, a, e).detach().numpy(), "no gradient"),
-        (lambda r, a, e: lab3.clipped(r.detach(), a, e) + 0 * r, "gradient is not"),
+        (lambda r, a, e: lab3.clipped(r.detach(), a, e) + 0 * r, "respect to `ratio` is not"),
         (lambda r, a, e: lab3.clipped(r, a, 0.2), "another ε"),
         (lambda r, a, e: torch.minimum(r * a, r.clamp(1 / (1 + e), 1 + e) * a), "should give"),
     ],

@@ -9,21 +9,27 @@ import torch
 from . import decoding, memory, transformer
 from .models import LLM
 from .settings import CourseError
+from .style import DARK
+
+
+def _room(width: str = "40em") -> dict:
+    """A control as wide as given, with room for its whole label before it."""
+    return {"style": {"description_width": "11em"}, "layout": {"width": width}}
 
 
 def decoding_explorer(llm: LLM):
-    """Sliders for temperature, top-k and top-p over the model's next word, and a text made with them.
+    """Sliders for temperature, top-k and top-p over the model's next token, and a text made with them.
 
-    The chart shows the likeliest words of the processed distribution; "Write" samples a text.
+    The chart shows the likeliest tokens of the processed distribution; "Write" samples a text.
     """
     import ipywidgets as w
 
-    prompt = w.Textarea("Yesterday my neighbour bought a", description="prompt", rows=3)
-    temperature = w.FloatSlider(1.0, min=0.1, max=2.0, step=0.1, description="temperature")
-    top_k = w.IntSlider(0, min=0, max=100, description="top-k (0: off)")
-    top_p = w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p")
-    limit = w.IntSlider(30, min=1, max=100, description="max tokens")
-    seed = w.IntText(0, description="seed")
+    prompt = w.Textarea("Yesterday my neighbour bought a", description="prompt", rows=3, **_room())
+    temperature = w.FloatSlider(1.0, min=0.1, max=2.0, step=0.1, description="temperature", **_room())
+    top_k = w.IntSlider(0, min=0, max=100, description="top-k (0: off)", **_room())
+    top_p = w.FloatSlider(1.0, min=0.05, max=1.0, step=0.05, description="top-p (1: off)", **_room())
+    limit = w.IntSlider(30, min=1, max=100, description="tokens to write", **_room())
+    seed = w.IntText(0, description="seed", **_room("20em"))
     write, chart, text = w.Button(description="Write"), w.HTML(), w.HTML()
     options = (temperature, top_k, top_p)
     cache: dict[str, torch.Tensor] = {}
@@ -39,7 +45,7 @@ def decoding_explorer(llm: LLM):
             row = decoding.process(logits(), t=temperature.value, k=top_k.value, p=top_p.value)
             chart.value = _bars(row, llm.tokenizer)
         else:
-            chart.value = "Write at least one word into the prompt."
+            chart.value = "Write something into the prompt."
 
     def answer(_=None) -> None:
         try:
@@ -70,17 +76,30 @@ def next_logits(llm: LLM, prompt: str) -> torch.Tensor:
     return llm.model(input_ids=ids).logits[0, -1].float()
 
 
-def _bars(row: torch.Tensor, tokenizer, show: int = 12) -> str:
-    """The likeliest words as an HTML table of bars."""
-    probabilities, ids = row.softmax(-1).topk(show)
+def _bars(row: torch.Tensor, tokenizer, count: int = 12) -> str:
+    """The likeliest tokens as an HTML table of bars, the longest bar over the whole width."""
+    probabilities, ids = row.softmax(-1).topk(min(count, len(row)))
+    longest = probabilities[0].item()
     lines = [
-        f"<tr><td style='text-align:right'>{_escape(tokenizer.decode([id]))}</td><td>{p:.3f}</td>"
-        f"<td><div style='background:#1f4e79;height:1em;width:{300 * p:.0f}px'></div></td></tr>"
+        f"<tr><td style='text-align:right;white-space:nowrap'><code>{_escape(token_text(tokenizer, id))}"
+        f"</code></td><td style='padding:0 .5em'>{p:.3f}</td><td style='width:100%'>"
+        f"<div style='background:{DARK};height:1em;width:{100 * p / longest:.0f}%'></div></td></tr>"
         for p, id in zip(probabilities.tolist(), ids.tolist())
         if p > 0
     ]
     kept = int(row.isfinite().sum())
-    return f"<p>{kept:,} words can be drawn; the likeliest:</p><table>{''.join(lines)}</table>"
+    could = f"{kept:,} tokens" if kept > 1 else "only one token"
+    return (
+        f"<p>{could[0].upper()}{could[1:]} can be drawn; the likeliest, with their probabilities "
+        f"(␣ is a blank, ↵ a new line):</p><table style='width:40em'>{''.join(lines)}</table>"
+    )
+
+
+def token_text(tokenizer, id: int) -> str:
+    """A token by which its row can be known: blanks as ␣, line breaks as ↵, marks by their name."""
+    text = tokenizer.decode([id]).replace("\n", "↵")
+    leading = len(text) - len(text.lstrip())
+    return "␣" * leading + text.lstrip() or str(tokenizer.convert_ids_to_tokens(id))
 
 
 def _escape(text: str) -> str:
@@ -96,9 +115,9 @@ def task_playground(llm: LLM, wording: dict[str, str], examples: dict[str, str])
     """
     import ipywidgets as w
 
-    task = w.Dropdown(options=list(wording), description="task")
-    request = w.Textarea(description="request", rows=4, layout=w.Layout(width="40em"))
-    limit = w.IntSlider(30, min=1, max=120, description="max tokens")
+    task = w.Dropdown(options=list(wording), description="task", **_room())
+    request = w.Textarea(description="request", rows=4, **_room("50em"))
+    limit = w.IntSlider(30, min=1, max=120, description="tokens to write", **_room())
     ask, text = w.Button(description="Ask"), w.HTML()
 
     def choose(_=None) -> None:
@@ -129,7 +148,8 @@ def translation_explorer(model, french, english):
     """
     import ipywidgets as w
 
-    sentence = w.Text("nous ne voyons pas la petite voiture rouge", layout=w.Layout(width="32em"))
+    french_text = "nous ne voyons pas la petite voiture rouge"
+    sentence = w.Text(french_text, description="in French", **_room("44em"))
     shown = w.HTML()
 
     def draw(_=None) -> None:
@@ -146,7 +166,7 @@ def translation_explorer(model, french, english):
 
 @torch.no_grad()
 def _translated(model, french, english, sentence: str) -> str:
-    """The translation over a table: a row an English word, a column a French one, weights in it."""
+    """The translation over a table: a row per English word, a column per French one, weights in it."""
     source = torch.tensor([french.encode(sentence)])
     target = transformer.greedy(model, source)
     before = torch.cat([torch.full((1, 1), transformer.START), target[:, :-1]], 1)
@@ -159,7 +179,7 @@ def _translated(model, french, english, sentence: str) -> str:
             f"{p:.2f}</td>" for p in weights
         )  # fmt: skip
         rows.append(f"<tr><th>{_escape(english.words[id])}</th>{cells}</tr>")
-    return f"<p><b>{_escape(english.decode(target[0].tolist()))}</b></p><table>{''.join(rows)}</table>"
+    return f"<p><b>{_escape(english.decode(target[0].tolist()))}</b></p><table style='border-spacing:2px'>{''.join(rows)}</table>"
 
 
 def ranking_form(candidates: Mapping[str, str], to_pairs, others: Mapping[str, Sequence[int]]):
@@ -172,7 +192,7 @@ def ranking_form(candidates: Mapping[str, str], to_pairs, others: Mapping[str, S
 
     letters = list(candidates)
     places = [(str(n), n) for n in range(1, len(letters) + 1)]
-    ranks = [w.Dropdown(options=places, value=1, layout={"width": "4em"}) for _ in letters]
+    ranks = [w.Dropdown(options=places, value=1, layout={"width": "5em"}) for _ in letters]
     rows = [
         w.HBox([rank, w.HTML(f"<b>{letter}</b> {_escape(text)}")])
         for rank, (letter, text) in zip(ranks, candidates.items())
@@ -197,10 +217,11 @@ def memory_explorer():
     """Sliders for a model's size and the number of GPUs: what each GPU holds, at every ZeRO stage."""
     import ipywidgets as w
 
-    billions = w.FloatLogSlider(7, base=10, min=-1, max=2.5, step=0.05, description="weights, 1e9")
-    ranks = w.SelectionSlider(options=[2**i for i in range(10)], value=8, description="GPUs")
-    card = w.IntSlider(80, min=8, max=192, step=8, description="GB a GPU")
-    rest = w.FloatSlider(10, min=0, max=60, step=1, description="activations")
+    billions = w.FloatLogSlider(7, base=10, min=-1, max=2.5, step=0.05, description="weights, in billions",
+                               readout_format=".1f", **_room())
+    ranks = w.SelectionSlider(options=[2**i for i in range(10)], value=8, description="GPUs", **_room())
+    card = w.IntSlider(80, min=8, max=192, step=8, description="memory per GPU, GB", **_room())
+    rest = w.FloatSlider(10, min=0, max=60, step=1, description="activations, GB", **_room())
     shown = w.HTML()
 
     def draw(_=None) -> None:
@@ -213,7 +234,7 @@ def memory_explorer():
 
 
 def _shares(parameters: float, ranks: int, card: float, rest: float) -> str:
-    """A table: a row a strategy, what a GPU holds in GB, and whether the card is large enough."""
+    """A table: a row per strategy, what a GPU holds in GB, and whether the card is large enough."""
     head = "".join(f"<th>{name}</th>" for name in ("", "weights", "gradients", "moments", "activations", "all", ""))
     rows = []
     for stage, name in enumerate(("DDP", "ZeRO-1", "ZeRO-2", "ZeRO-3")):
@@ -222,7 +243,7 @@ def _shares(parameters: float, ranks: int, card: float, rest: float) -> str:
         cells = "".join(f"<td style='text-align:right'>{part:.1f}</td>" for part in [*parts, total])
         verdict = "fits" if total <= card else f"{total - card:.1f} GB too many"
         rows.append(f"<tr><th>{name}</th>{cells}<td>{verdict}</td></tr>")
-    return f"<p>GB on each of {ranks} GPUs with {card} GB, for {parameters / 1e9:.1f}e9 weights:</p><table>{head}{''.join(rows)}</table>"
+    return f"<p>GB on each of {ranks} GPUs with {card} GB, for {parameters / 1e9:.1f} billion weights:</p><table style='border-spacing:1em 0'>{head}{''.join(rows)}</table>"
 
 
 def summariser_app(summarise, dialogue: str = ""):
@@ -233,12 +254,12 @@ def summariser_app(summarise, dialogue: str = ""):
     """
     import ipywidgets as w
 
-    text = w.Textarea(dialogue, description="dialogue", rows=8, layout=w.Layout(width="40em"))
+    text = w.Textarea(dialogue, description="dialogue", rows=8, **_room("54em"))
     button, answer = w.Button(description="Summarise"), w.HTML()
 
     def click(_=None) -> None:
         if not text.value.strip():
-            answer.value = "Paste a dialogue first, one turn a line."
+            answer.value = "Paste a dialogue first, one turn per line."
             return
         button.disabled, answer.value = True, "writing …"
         try:
@@ -263,9 +284,9 @@ def objective_explorer(mask_tokens, span_corruption):
 
     import ipywidgets as w
 
-    sentence = w.Text("the cat sat on the mat because it was very tired .", description="sentence", layout=w.Layout(width="40em"))
-    objective = w.Dropdown(options=["masked", "causal", "span corruption"], description="objective")
-    seed, view = w.IntSlider(0, min=0, max=20, description="draw"), w.HTML()
+    sentence = w.Text("the cat sat on the mat because it was very tired .", description="sentence", **_room("54em"))
+    objective = w.Dropdown(options=["masked", "causal", "span corruption"], description="objective", **_room())
+    seed, view = w.IntSlider(0, min=0, max=20, description="draw", **_room()), w.HTML()
 
     def draw(_=None) -> None:
         words, rng = sentence.value.split(), random.Random(seed.value)

@@ -102,6 +102,14 @@ def lint(args) -> int:
     return min(len(found), 1)
 
 
+def report(args) -> int:
+    """Make a teacher's table of learners' exports and records (files or folders)."""
+    from .exercises import reports
+
+    reports.report(args.files)
+    return 0
+
+
 def adapters(args) -> int:
     """Train the adapters that ship with the course, and write them with their logs."""
     from .studies import adapters as study
@@ -171,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for function in (
-        doctor, fetch, run, solve, refresh, lint, hub,
+        doctor, fetch, run, solve, refresh, lint, report, hub,
         adapters, sweep, scaling, detox, pool, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
@@ -180,6 +188,8 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
         if function is lint:
             command.add_argument("--write", action="store_true", help="update openings and baseline")
+        if function is report:
+            command.add_argument("files", nargs="+", type=Path)
         if function is solve:
             command.add_argument(
                 "--to", type=Path, default=Path("solved"), help="folder for the copies"

@@ -3,5 +3,11 @@
 from .engine import Exercise, Wrong, check, find
 from .guesses import guessed, predict
 from .learning import hint, progress, solution
+from .pretests import gained, pretest
+from .reports import export, report
+from .reviews import review
 
-__all__ = ["Exercise", "Wrong", "check", "find", "guessed", "hint", "predict", "progress", "solution"]
+__all__ = [
+    "Exercise", "Wrong", "check", "export", "find", "gained", "guessed", "hint", "predict", "pretest",
+    "progress", "report", "review", "solution",
+]  # fmt: skip

@@ -206,7 +206,7 @@ EXERCISES = [
     )),
     Exercise("peft.5", "the best approximation of rank r", truncate, _test_truncate, (
         "torch.linalg.svd(M, full_matrices=False) returns U, S and the transposed V, largest first.",
-        "U[:, :r] * S[:r] @ V[:r]",
+        "Cut all three to r: columns of U, values of S, rows of V. Scaling the columns of U by S saves a diagonal matrix.",
     )),
     Exercise("peft.6", "quantise and back", quantise, _test_quantise, (
         "The scale of a row is its largest absolute value / 127.",

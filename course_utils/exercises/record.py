@@ -23,6 +23,13 @@ FORMER_SESSION = "former"  # marks what was copied from them
 SESSION = uuid.uuid4().hex[:8]
 LONGEST_MESSAGE = 300  # characters: a line stays far below what one write hands over whole
 
+NEEDED = {  # what a line must have to count, by its kind
+    "attempt": {"exercise": str, "verdict": str, "message": str},
+    "asked": {"items": list},
+    "review": {"items": list, "right": dict},
+    "pretest": {"right": list},
+}
+
 _waiting: dict[Path, list[str]] = {}  # lines that could not be written, by file
 _warned: set[Path] = set()
 
@@ -129,8 +136,8 @@ def parse(text: str) -> list[dict]:
 def _whole(entry) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return False
-    needed = {"attempt": ("exercise", "verdict", "message")}.get(entry["kind"], ())
-    return all(isinstance(entry.get(name), str) for name in (*needed, "time", "session"))
+    needed = {"time": str, "session": str, **NEEDED.get(entry["kind"], {})}
+    return all(isinstance(entry.get(name), kind) for name, kind in needed.items())
 
 
 def reset() -> Path | None:

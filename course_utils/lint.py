@@ -135,7 +135,9 @@ def heading_problems(notebook) -> list[str]:
             problems.append(f"cell {number}: a heading 'Deeper: …' must open its cell")
         ends = number and inside[number - 1] and (begins or not inside[number])
         if ends and not cell.source.startswith("#"):
-            problems.append(f"cell {number}: the heading after a 'Deeper' section must open its cell")
+            problems.append(
+                f"cell {number}: the heading after a 'Deeper' section must open its cell"
+            )
     return problems
 
 
@@ -271,7 +273,9 @@ def english(notebook) -> list[tuple[str, str, str]]:
         markdown = cell.cell_type == "markdown"
         for text in [prose(cell.source)] if markdown else printed(cell.source):
             for habit, pattern in HABITS.items():
-                found += [(cell["id"], habit, " ".join(m[0].split())) for m in pattern.finditer(text)]
+                found += [
+                    (cell["id"], habit, " ".join(m[0].split())) for m in pattern.finditer(text)
+                ]
     return found
 
 
@@ -291,7 +295,9 @@ def english_problems(notebook, still: dict[str, int]) -> list[str]:
     for habit in count:
         if count[habit] > still.get(habit, 0):
             where = [f"{id}: {words!r}" for id, name, words in english(notebook) if name == habit]
-            problems.append(f"has {count[habit]} × {habit}, {still.get(habit, 0)} allowed: {'; '.join(where)}")
+            problems.append(
+                f"has {count[habit]} × {habit}, {still.get(habit, 0)} allowed: {'; '.join(where)}"
+            )
     return problems
 
 
@@ -300,7 +306,9 @@ def shrink(root: Path, order: list[Path]) -> None:
     before, after = allowed(root), {}
     for path in order:
         name, count = path.relative_to(root).as_posix(), habits(notebooks.read(path))
-        left = {habit: min(n, count[habit]) for habit, n in before.get(name, {}).items() if count[habit]}
+        left = {
+            habit: min(n, count[habit]) for habit, n in before.get(name, {}).items() if count[habit]
+        }
         if left:
             after[name] = left
     text = json.dumps(after, indent=1, ensure_ascii=False) + "\n"

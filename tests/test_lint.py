@@ -82,7 +82,9 @@ def test_a_cell_is_counted_by_its_words_lines_and_output():
     assert lint.cell_load(fenced) == lint.Load(1, words=3, code_lines=2)
     cell = code("x = 1\n\nprint(x)", "one two\n", "three")
     assert lint.cell_load(cell) == lint.Load(1, code_lines=2, output_words=3)
-    figure = nbformat.v4.new_output("display_data", {"image/png": "…", "text/plain": "<Figure size>"})
+    figure = nbformat.v4.new_output(
+        "display_data", {"image/png": "…", "text/plain": "<Figure size>"}
+    )
     cell.outputs = [figure]
     assert lint.cell_load(cell) == lint.Load(1, code_lines=2, pictures=1)
 
@@ -202,7 +204,9 @@ def test_faults_of_an_opening_are_found_and_written_anew(pair, old, new, words):
 
 
 def test_a_source_without_a_link_is_found():
-    last = text("**Further reading**\n- A 2020 ([arXiv:1](https://arxiv.org/abs/1)).\n- B 2021, *A book*.")
+    last = text(
+        "**Further reading**\n- A 2020 ([arXiv:1](https://arxiv.org/abs/1)).\n- B 2021, *A book*."
+    )
     assert lint.source_problems(book(last)) == ["has no link in 'B 2021, *A book*.'"]
 
 
@@ -219,8 +223,16 @@ def test_a_source_without_a_link_is_found():
         ("stands in (is in)", "the answer stands in the prompt", "it stands for a word"),
         ("of like (similar)", "texts of like length", "texts like these"),
         ("body (model)", "three bodies", "anybody"),
-        ("place (position)", "the places of the k nearest", "in place of a letter, they change places"),
-        ("words of a vocabulary (tokens)", "one for each word of the vocabulary", "a word of yours"),
+        (
+            "place (position)",
+            "the places of the k nearest",
+            "in place of a letter, they change places",
+        ),
+        (
+            "words of a vocabulary (tokens)",
+            "one for each word of the vocabulary",
+            "a word of yours",
+        ),
         ("a human reference", "a person's summary", "a person in the summary"),
         ("a bracket of more than ten words", "(a b c d e f g h i j k)", "(a b c d e f g h i j)"),
     ],

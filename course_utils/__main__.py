@@ -110,6 +110,24 @@ def report(args) -> int:
     return 0
 
 
+def terms(args) -> int:
+    """Print terms used before they are defined; --glossary writes the page, --write shrinks the list."""
+    from . import terms as words
+
+    known, books = words.load(), words.course()
+    problems = words.definition_problems(known, books)
+    early = words.offences(known, books)
+    for term, name, cell in early:
+        print(f"{term!r} is used in {name} {cell} before it is defined")
+    print(*problems, sep="\n", end="\n" if problems else "")
+    print(f"{len(known)} terms, {len({(t, n) for t, n, _ in early})} used too early")
+    if args.write:
+        words.shrink({(term, name) for term, name, _ in early})
+    if args.glossary and not problems:
+        args.glossary.write_text(words.glossary(known, books), encoding="utf-8")
+    return min(len(problems), 1)
+
+
 def adapters(args) -> int:
     """Train the adapters that ship with the course, and write them with their logs."""
     from .studies import adapters as study
@@ -179,15 +197,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for function in (
-        doctor, fetch, run, solve, refresh, lint, report, hub,
+        doctor, fetch, run, solve, refresh, lint, terms, report, hub,
         adapters, sweep, scaling, detox, pool, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)
         if function in (run, solve, refresh, lint):
             command.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
-        if function is lint:
-            command.add_argument("--write", action="store_true", help="update openings and baseline")
+        if function in (lint, terms):
+            command.add_argument("--write", action="store_true", help="update what may only shrink")
+        if function is terms:
+            command.add_argument("--glossary", type=Path, help="file for the glossary page")
         if function is report:
             command.add_argument("files", nargs="+", type=Path)
         if function is solve:

@@ -138,7 +138,7 @@ def test_a_share_is_compared_in_points(guess, words, capsys):
     assert said(capsys, guessed, "lab2.p3", torch.tensor(0.27)) == f"lab2.p3: {words}\n"
 
 
-@pytest.mark.parametrize("value, words", [(30, "close"), (100, "too low, by a factor of 5"), (2, "too high, by a factor of 10")])
+@pytest.mark.parametrize("value, words", [(30, "close"), (100, "too low, by a factor of 5"), (2, "too high, by a factor of 10"), (0, "too high")])
 def test_a_size_is_compared_by_its_factor(value, words, capsys):
     predict("lab2.p4", 20)
     capsys.readouterr()

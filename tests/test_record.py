@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from course_utils.exercises import engine, record
+from course_utils.exercises import engine, learning, record
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +137,18 @@ def test_a_reset_puts_the_record_aside_and_former_progress_stays_away(folder):
     assert record.entries() == [] and len(record.parse(aside.read_text())) == 2
     record.attempt("lab1.3", "right")
     assert [id for id, _, _ in verdicts()] == ["lab1.3"]
+
+
+def test_a_reset_that_fails_loses_nothing(folder, capsys):
+    folder.write_text("a file where the folder should be")
+    record.attempt("lab1.1", "right")
+    with pytest.raises(OSError):
+        record.reset()
+    assert len(verdicts()) == 1
+    capsys.readouterr()
+    learning.progress("lab1", reset=True)
+    out = capsys.readouterr().out
+    assert "cannot be put aside" in out and "1 of 10 solved" in out
 
 
 def test_a_folder_of_its_own_is_used(tmp_path, monkeypatch):

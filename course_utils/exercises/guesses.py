@@ -62,7 +62,8 @@ class Number:
         side = "high" if guess > value else "low"
         if self.times:
             ratio = max(guess, value) / min(guess, value) if min(guess, value) > 0 else math.inf
-            close, off = ratio <= self.times, f"too {side}, by a factor of {ratio:.3g}"
+            by = "" if math.isinf(ratio) else f", by a factor of {ratio:.3g}"
+            close, off = ratio <= self.times, f"too {side}{by}"
         else:
             gap = abs(guess - value)
             close = gap <= self.near + 1e-9

@@ -149,13 +149,13 @@ def reset() -> Path | None:
         if the folder cannot be written.
     """
     target = path()
-    _waiting.pop(target, None)
     aside = None
     if target.exists():
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
         aside = target.with_name(f"attempts.until-{stamp}.jsonl")
         target.replace(aside)
     _append(target, [])  # an empty file: what former versions wrote is not read again
+    _waiting.pop(target, None)
     return aside
 
 

@@ -15,6 +15,11 @@ FIVE = 5
 BOXES = 5
 
 
+def lessons() -> list[str]:
+    """The notebooks in teaching order, without the quizzes at their weeks' ends."""
+    return [name for name in engine.NOTEBOOKS if not name.startswith("quiz")]
+
+
 def pool(notebook: str) -> dict[str, Question]:
     """The questions on notebooks before this one, by id, in teaching order.
 
@@ -23,8 +28,8 @@ def pool(notebook: str) -> dict[str, Question]:
     KeyError
         if there is no such notebook.
     """
-    if notebook not in engine.NOTEBOOKS:
-        raise KeyError(f"There is no notebook {notebook!r}; there are {', '.join(engine.NOTEBOOKS)}.")
+    if notebook not in lessons():
+        raise KeyError(f"There is no notebook {notebook!r}; there are {', '.join(lessons())}.")
     earlier = engine.NOTEBOOKS[: engine.NOTEBOOKS.index(notebook)]
     quizzes = [e for e in engine._all().values() if isinstance(e, Question)]
     found = [q for name in earlier for q in (*ITEMS, *quizzes) if q.notebook == name]
@@ -37,7 +42,7 @@ def default(notebook: str) -> list[str]:
     Two are on the notebook before, one each on the second, the fourth and the eighth before it; the
     oldest notebooks fill up. Of each, the question that the notebooks before have asked least.
     """
-    names = [name for name in engine.NOTEBOOKS if not name.startswith("quiz")]
+    names = lessons()
     asked = dict.fromkeys((question.id for question in ITEMS), 0)
     chosen: list[str] = []
     for at in range(1, names.index(notebook) + 1):

@@ -80,9 +80,9 @@ def _test_largest_rank(largest_rank):
 # ------------------------------------------------------------ peft.4 read the sweep
 
 
-def best(rows, noise):
+def best(rows, spread):
     good = sorted((loss, setting) for setting, loss in rows if not math.isnan(loss))
-    return [setting for loss, setting in good if loss <= good[0][0] + noise]
+    return [setting for loss, setting in good if loss <= good[0][0] + spread]
 
 
 def _test_best(best):
@@ -94,7 +94,7 @@ def _test_best(best):
     if "c" in got:
         raise Wrong("A diverged run (NaN) is among your best: leave it out.")
     if got == ["b"]:
-        raise Wrong("'d' is within the noise of 'b': the data cannot separate them, so name both.")
+        raise Wrong("'d' is within the spread of 'b': the data cannot separate them, so name both.")
     if got == ["d", "b"]:
         raise Wrong("Best first: sort by the loss.")
     if got != ["b", "d"]:
@@ -202,7 +202,7 @@ EXERCISES = [
     )),
     Exercise("peft.4", "read the sweep", best, _test_best, (
         "Drop NaN first (math.isnan), then sort by loss.",
-        "Keep everything up to the lowest loss + noise.",
+        "Keep everything up to the lowest loss + spread.",
     )),
     Exercise("peft.5", "the best approximation of rank r", truncate, _test_truncate, (
         "torch.linalg.svd(M, full_matrices=False) returns U, S and the transposed V, largest first.",

@@ -22,9 +22,9 @@ PLANTED = {
         (lambda shapes, budget: int(budget // (4 * sum(i * o for i, o in shapes))), "in × out"),
     ],
     "peft.4": [
-        (lambda rows, noise: [s for s, x in rows if not x > 2.35], "diverged"),
-        (lambda rows, noise: ["b"], "within the noise"),
-        (lambda rows, noise: ["d", "b"], "Best first"),
+        (lambda rows, spread: [s for s, x in rows if not x > 2.35], "diverged"),
+        (lambda rows, spread: ["b"], "within the spread"),
+        (lambda rows, spread: ["d", "b"], "Best first"),
     ],
     "peft.5": [
         (lambda M, r: M, "rank 4"),

@@ -10,6 +10,7 @@ from course_utils.exercises import answers
 from course_utils.exercises.answers import (
     Wrong,
     dict_of,
+    ids,
     list_of,
     mask,
     maybe,
@@ -102,6 +103,16 @@ def test_a_number_stays_a_number_and_an_array_an_array():
     for value in ("2", None, True, ["a"], [[1], [1, 2]], np.array([True])):
         with pytest.raises(Wrong, match="an array of numbers"):
             numeric.read(value)
+
+
+def test_ids_are_whole_numbers_in_64_bits():
+    for value in ([[1, 2]], np.array([[1.0, 2.0]]), torch.tensor([[1, 2]], dtype=torch.int32)):
+        assert ids.read(value).dtype == torch.int64 and ids.read(value).tolist() == [[1, 2]]
+    found = torch.tensor([3])
+    assert ids.read(found) is found
+    for value in ([0.5], [True], [float("nan")], "12", None):
+        with pytest.raises(Wrong, match="whole numbers"):
+            ids.read(value)
 
 
 def test_several_values_in_their_order():

@@ -194,6 +194,15 @@ def _tensor(value: Any):
     return found.float() if found.dtype == torch.float64 else found
 
 
+def _ids(value: Any):
+    import torch
+
+    found = _tensor(value)
+    if found.dtype == torch.bool or bool((found != found.round()).any()):
+        raise Unfit
+    return found.long()
+
+
 def _mask(value: Any):
     import torch
 
@@ -231,6 +240,7 @@ whole = Kind("a whole number", _whole)
 truth = Kind("True or False", _truth)
 text = Kind("a text", _text)
 tensor = Kind("a tensor (or a list or an array) of numbers", _tensor)
+ids = Kind("a tensor (or a list or an array) of whole numbers", _ids)
 mask = Kind("a tensor (or a list or an array) of True and False", _mask)
 numeric = Kind("a number, or for arrays an array of numbers", _numeric)
 numbers = list_of(number, "a list of numbers")

@@ -43,6 +43,13 @@ def test_a_slip_that_fails_where_the_answer_fails_explains_it():
     assert refused(lambda a, b: max(a, b) / b * b, [divides]) == "You divide."
 
 
+def test_a_slip_is_named_beside_an_edge_that_fails():
+    second = [("The second.", lambda a, b: b), ("Neither.", lambda a, b: None)]
+    assert refused(lambda a, b: b * b / b if a < b else 0 / 0, second).startswith("Nothing: ")
+    both = [("Smaller.", min)]
+    assert refused(lambda a, b: min(a, b) * (a + b) / (a + b), both) == "Smaller."
+
+
 def test_whole_numbers_are_compared_exactly_and_fractions_up_to_rounding():
     assert alike(16_000, 16_000) and not alike(16_001, 16_000)
     assert alike(1 / 3, 0.33333334) and not alike(0.334, 1 / 3) and not alike(float("nan"), 1.0)

@@ -41,6 +41,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from . import progress
 from .settings import CourseError, current
 
 STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
@@ -441,7 +442,7 @@ def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[di
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, errors = started.communicate(timeout=timeout)
+        out, errors = _wait(started, timeout, f"{processes} processes at work")
     except subprocess.TimeoutExpired as error:
         raise CourseError(f"The processes did not finish within {timeout:g} s and were stopped.") from error
     finally:  # also when the reader interrupts: torchrun's workers live in sessions of their own
@@ -453,6 +454,19 @@ def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[di
     if started.returncode:
         raise CourseError(f"The run failed: {_reason(errors)}")
     return json.loads(out.strip().splitlines()[-1])
+
+
+def _wait(started: subprocess.Popen, timeout: float, title: str) -> tuple[str, str]:
+    """What the processes print, once they are done; meanwhile a person is told the seconds."""
+    end = time.monotonic() + timeout
+    with progress.Bar(title, None) as bar:
+        while True:
+            try:
+                return started.communicate(timeout=max(0, min(1, end - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= end:
+                    raise
+                bar.at()
 
 
 def _reason(errors: str) -> str:

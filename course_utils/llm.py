@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from . import kvcache
+from . import kvcache, progress
 from .decoding import check_parameters
 from .weights import quiet
 
@@ -83,7 +84,6 @@ class LLM:
         num_beams: int = 1,
         batch_size: int = 32,
         seed: int = 0,
-        show: bool = False,
     ) -> list[Answer]:
         """Generate in batches of similar length; same prompts and seed give the same answers.
 
@@ -95,7 +95,6 @@ class LLM:
         ----------
         prompts : texts as the model should see them (see :meth:`chat`).
         do_sample : False for greedy or beam search; temperature, top_k and top_p then play no role.
-        show : print one line a batch.
 
         Raises
         ------
@@ -120,16 +119,17 @@ class LLM:
             torch.random.fork_rng(devices=_cuda_devices()),
             quiet(),
             in_lower_precision(self.model),
+            progress.Bar("writing answers", len(order)) as bar,
         ):
             torch.manual_seed(seed)
             count = -(-len(order) // batch_size)  # as many batches as needed, of equal size
             step = -(-len(order) // count)
             for start in range(0, len(order), step):
                 batch = order[start : start + step]
-                for i, answer in zip(batch, self._answer_batch([rows[i] for i in batch], options)):
+                tick = _ticking(bar, start, len(batch), max_new_tokens)
+                found = self._answer_batch([rows[i] for i in batch], options, tick)
+                for i, answer in zip(batch, found):
                     answers[i] = answer
-                if show:
-                    print(f"{min(start + step, len(order))} of {len(order)} answers")
         return answers
 
     def _encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
@@ -150,7 +150,7 @@ class LLM:
                 )
         return rows
 
-    def _answer_batch(self, rows: list[list[int]], options: dict) -> list[Answer]:
+    def _answer_batch(self, rows: list[list[int]], options: dict, tick) -> list[Answer]:
         device, pad = self.model.device, self.tokenizer.pad_token_id
         shared = _shared_length(rows) if self.can_share and options["num_beams"] == 1 else 0
         longest = max(map(len, rows))
@@ -171,7 +171,7 @@ class LLM:
         # The model's generation_config may hold defaults of its own: name every choice.
         output = self.model.generate(
             input_ids=ids, attention_mask=mask, pad_token_id=pad,
-            logits_processor=[record] if record else [], **options, **extra,
+            logits_processor=[record, tick] if record else [tick], **options, **extra,
         )  # fmt: skip
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]
@@ -253,3 +253,14 @@ def _shared_length(rows: list[list[int]]) -> int:
 
 def _cuda_devices() -> list[int]:
     return list(range(torch.cuda.device_count()))
+
+
+def _ticking(bar: progress.Bar, done: int, rows: int, tokens: int):
+    """A logits processor that changes nothing and moves the bar by a token of ``rows`` answers."""
+    steps = itertools.count(1)
+
+    def tick(input_ids, scores):
+        bar.at(done + rows * min(1, next(steps) / tokens))
+        return scores
+
+    return tick

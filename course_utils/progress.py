@@ -32,12 +32,15 @@ def watched_in() -> str:
 class Bar:
     """``with Bar("writing answers", 70) as bar: … bar.at(12)`` shows 12 of 70 and the time left.
 
-    ``done``: how much was done before, as in a run that goes on.
+    ``total`` None: nobody knows; the seconds are shown. ``done``: how much was done before, as in a
+    run that goes on. ``patience``: seconds before anything is shown.
     """
 
-    def __init__(self, title: str, total: int, done: int = 0):
+    def __init__(self, title: str, total: int | None, done: int = 0, patience: float | None = None):
         self.title, self.total, self.first = title, total, done
-        self.start = self.said = time.monotonic()
+        self.patience = PATIENCE if patience is None else patience
+        self.start = time.monotonic()
+        self.said = self.start if self.patience else self.start - EVERY
         self.handle = self.widget = None
 
     def __enter__(self) -> Bar:
@@ -51,10 +54,10 @@ class Bar:
             self.handle.update({"text/plain": ""}, raw=True)  # nothing stays in the output
             self.widget.close()
 
-    def at(self, done: int, note: str = "") -> None:
+    def at(self, done: float = 0, note: str = "") -> None:
         """Say that so much is done; ``note`` is a word more, such as the loss."""
         now = time.monotonic()
-        if not self.place or now - self.start < PATIENCE:
+        if not self.place or now - self.start < self.patience:
             return
         if self.place == "notebook":
             self._draw(done, self.line(done, note, now))
@@ -62,25 +65,27 @@ class Bar:
             self.said = now
             print(f"{self.title}: {self.line(done, note, now)}", file=sys.stderr, flush=True)
 
-    def line(self, done: int, note: str, now: float) -> str:
+    def line(self, done: float, note: str, now: float) -> str:
         """``12 of 70, loss 1.23, about 40 s left``."""
-        parts = [f"{done} of {self.total}", note]
+        if self.total is None:
+            return f"{duration(now - self.start)} so far"
+        parts = [f"{int(done)} of {self.total}", note]
         if self.first < done < self.total:
             left = (now - self.start) / (done - self.first) * (self.total - done)
             parts.append(f"about {duration(left)} left")
         return ", ".join(part for part in parts if part)
 
-    def _draw(self, done: int, text: str) -> None:
+    def _draw(self, done: float, text: str) -> None:
         import ipywidgets as w
         from IPython.display import display
 
         if self.handle is None:
             title = w.Label(self.title)
-            bar, said = w.IntProgress(max=self.total), w.Label()
+            bar, said = w.FloatProgress(max=self.total or 1), w.Label()
             self.widget = w.HBox([title, bar, said])
             self.handle = display(self.widget, display_id=True)
         _, bar, said = self.widget.children
-        bar.value, said.value = done, text
+        bar.value, said.value = done if self.total else 1, text
 
 
 def duration(seconds: float) -> str:

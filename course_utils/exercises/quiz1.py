@@ -252,11 +252,11 @@ EXERCISES: list[Question] = [
     Question(
         "quiz1.10",
         "Training costs about 6 · N · D operations (N parameters, D tokens). You have 1.2 · 10²² operations. Which plan "
-        "follows Chinchilla's rule of about 20 tokens a parameter?",
+        "follows Chinchilla's rule of about 20 tokens per parameter?",
         {
             "a": (
                 "20 billion parameters, 100 billion tokens",
-                "It uses the budget up, but with 5 tokens a parameter: too large a model, read too little. Many "
+                "It uses the budget up, but with 5 tokens per parameter: too large a model, read too little. Many "
                 "models before Chinchilla were planned like that.",
             ),
             "b": (
@@ -265,7 +265,7 @@ EXERCISES: list[Question] = [
             ),
             "c": (
                 "1 billion parameters, 2,000 billion tokens",
-                "It uses the budget up, with 2,000 tokens a parameter. That can be wise for a model that will be used "
+                "It uses the budget up, with 2,000 tokens per parameter. That can be wise for a model that will be used "
                 "very often, but it is not the lowest loss for this budget.",
             ),
             "d": (

@@ -57,7 +57,7 @@ EXERCISES: list[Question] = [
     ),
     Question(
         "quiz2.3",
-        "Each dialogue stands in three rows, one a reference. The rows are shuffled and cut 80 : 20. "
+        "Each dialogue has three rows, one for each reference. The rows are shuffled and cut 80 : 20. "
         "What is wrong with the test score?",
         {
             "a": (
@@ -69,7 +69,7 @@ EXERCISES: list[Question] = [
                 "The size sets the width of the interval. Here something else makes the score wrong, however many rows there are.",
             ),
             "c": (
-                "three references a dialogue make ROUGE too low",
+                "three references per dialogue make ROUGE too low",
                 "The course averages over a dialogue's references: their number does not lower the score. The fault is in the split.",
             ),
             "d": (
@@ -181,7 +181,7 @@ EXERCISES: list[Question] = [
     ),
     Question(
         "quiz2.8",
-        "You serve one base model with twenty LoRA adapters, one a customer. Which statement is true?",
+        "You serve one base model with twenty LoRA adapters, one for each customer. Which statement is true?",
         {
             "a": (
                 "merging all twenty into the base gives one model that serves everybody",

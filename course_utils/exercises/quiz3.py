@@ -117,7 +117,7 @@ EXERCISES: list[Question] = [
                   "What beats the prediction is reinforced. As a baseline it leaves the direction of the gradient and lowers its variance. "
                   "At deployment it is thrown away."),
             "c": ("It chooses the next token once the model is deployed", "The language model's own output layer does. The value "
-                  "head gives one number a token and is thrown away after training."),
+                  "head gives one number per token and is thrown away after training."),
             "d": ("It keeps the policy near the reference", "That is the KL penalty. The value head knows nothing of "
                   "the reference."),
         },
@@ -164,7 +164,7 @@ EXERCISES: list[Question] = [
         "becomes smaller or faster?",
         {
             "a": ("Neither file nor time: a zero is stored and multiplied like any number", "Unstructured zeros pay only "
-                  "with a sparse format and a kernel made for it. Removing whole layers or storing one byte a weight "
+                  "with a sparse format and a kernel made for it. Removing whole layers or storing one byte per weight "
                   "pays at once."),
             "b": ("The file is half as large", "A zero in float32 takes four bytes like any other number. "
                   "Only a sparse format, or compression, would leave it out."),

@@ -28,7 +28,7 @@ def ask(llm: LLM, rows: list[dict]) -> list[str]:
     return [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
 
 
-def human_pairs(llm: LLM, split: str = "train") -> list[tuple[str, str, str]]:
+def reference_pairs(llm: LLM, split: str = "train") -> list[tuple[str, str, str]]:
     """(prompt, neutral summary, blunt summary) of every heated dialogue of a split."""
     rows = heated(split)
     return [(q, r["summary"], r["summary_blunt"]) for q, r in zip(ask(llm, rows), rows)]

@@ -18,7 +18,7 @@ import torch
 
 from .. import finetune, logs, preference, rl
 from ..models import LLM
-from ..week3 import CONFIG, ask, blunt_model, heated, human_pairs, start, trained_weights
+from ..week3 import CONFIG, ask, blunt_model, heated, reference_pairs, start, trained_weights
 from . import detox, write
 
 COMMAND = "python -m course_utils pool"
@@ -133,7 +133,7 @@ def run(method: str, rate: float) -> dict:
     policy = start()
     optimizer = torch.optim.AdamW(trained_weights(policy), lr=rate, weight_decay=0.0)
     if method == "dpo":
-        pairs = human_pairs(policy.llm)
+        pairs = reference_pairs(policy.llm)
         reference = reference_log_probs(policy, pairs)
     else:
         requests = ask(policy.llm, heated("train"))

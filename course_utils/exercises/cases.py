@@ -23,7 +23,8 @@ import numpy as np
 from .answers import Wrong
 
 TOLERANCE = 1e-4  # float32 against float64 stays far below
-EDGE_ERRORS = ArithmeticError, LookupError, ValueError  # what a case nobody thought of raises
+# What a case nobody thought of raises; None has no attributes and no parts.
+EDGE_ERRORS = ArithmeticError, LookupError, ValueError, AttributeError, TypeError
 
 Case = tuple[str, tuple]  # what is special about it ("" for nothing), the arguments
 Slip = tuple[str, Callable]  # what the message says, the misconception

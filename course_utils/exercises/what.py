@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 import yaml
 
 from . import answers
-from .engine import Exercise, Wrong, close
+from .cases import alike, compare
+from .engine import Exercise, Wrong
 
 # ------------------------------------------------------------ what.1 keep what fits the window
 
@@ -22,31 +25,109 @@ def trim(turns, count, window, max_new_tokens):
     return kept
 
 
-def _words(text):
+def word_count(text):
     return len(text.split())
 
 
+def letter_count(text):
+    return len(text)
+
+
+def one_each(text):
+    return 1
+
+
+def _kept(turns, count, room, order=reversed, holes=False, equal=True):
+    kept = []
+    for n, turn in order(list(enumerate(turns))):
+        cost = count(turn)
+        if cost < room or (equal and cost == room):
+            room -= cost
+            kept.append(n)
+        elif not holes:
+            break
+    return [turns[n] for n in sorted(kept)]
+
+
+TRIM_SLIPS = [
+    ("You filled the whole window: the answer needs its max_new_tokens in there too.", lambda t, c, w, m: _kept(t, c, w)),
+    ("You kept the oldest turns. The newest hold what is being talked about: start from the end.",
+     lambda t, c, w, m: _kept(t, c, w - m, order=iter)),
+    ("You left out a turn that is too long and kept an older one: a hole in the conversation. Stop at the first that does not fit.",
+     lambda t, c, w, m: _kept(t, c, w - m, holes=True)),
+    ("The right turns, in the wrong order: the model reads them from old to new.", lambda t, c, w, m: trim(t, c, w, m)[::-1]),
+    ("Use the given count(turn): a model counts tokens, not words or letters.", lambda t, c, w, m: trim(t, word_count, w, m)),
+    ("Use the given count(turn): a model counts tokens, not words or letters.", lambda t, c, w, m: trim(t, letter_count, w, m)),
+    ("Use the given count(turn): it is not the number of turns that is limited.", lambda t, c, w, m: trim(t, one_each, w, m)),
+    ("Each turn is compared by itself; together they must fit.", lambda t, c, w, m: [x for x in t if c(x) <= w - m]),
+    ("The room may be filled to the last token.", lambda t, c, w, m: _kept(t, c, w - m, equal=False)),
+    ("The first turn that does not fit was kept, too.",
+     lambda t, c, w, m: t[max(0, len(t) - len(trim(t, c, w, m)) - 1):]),
+    ("The oldest turn was dropped though everything fits.", lambda t, c, w, m: trim(t[1:], c, w, m)),
+]  # fmt: skip
+
+
 def _test_trim(trim):
-    turns = ["a b c", "d e", "f", "g h"]
-    got = trim(list(turns), _words, 8, 3)
-    if not isinstance(got, (list, tuple)):
-        raise Wrong("Return a list of turns.")
-    got = list(got)
-    if got == ["a b c", "d e", "f", "g h"] or got == trim(list(turns), _words, 8, 0):
-        raise Wrong("You filled the whole window: the answer needs its max_new_tokens in there too.")
-    if got == ["a b c", "d e"]:
-        raise Wrong("You kept the oldest turns. The newest hold what is being talked about: start from the end.")
-    if got == ["g h", "f", "d e"]:
-        raise Wrong("The right turns, in the wrong order: the model reads them from old to new.")
-    if got != ["d e", "f", "g h"]:
-        raise Wrong(f"A window of 8 with 3 for the answer leaves 5 words: 'd e', 'f', 'g h'; you kept {got}.")
-    long = ["a", "b c d e f g", "h"]
-    if list(trim(list(long), _words, 8, 3)) == ["a", "h"]:
-        raise Wrong("You left out a long turn and kept an older one: a hole in the conversation. Stop at the first that does not fit.")
-    if list(trim(list(long), _words, 8, 3)) != ["h"]:
-        raise Wrong("The long turn does not fit, so only the newest one stays.")
-    if list(trim(["a b c", "d e f"], lambda text: 1, 8, 3)) != ["a b c", "d e f"]:
-        raise Wrong("Use the given count(turn): a model counts tokens, not words or letters.")
+    cases = [
+        ("", (["a b c", "d e", "f", "g h"], word_count, 8, 3)),
+        ("a long turn in the middle", (["a", "b c d e f g", "h"], word_count, 8, 3)),
+        ("another way of counting", (["a b c", "d e f"], one_each, 8, 3)),
+        ("letters are counted", (["ab", "cdef", "gh i"], letter_count, 15, 5)),
+        ("one word too many", (["k l m n", "o p"], word_count, 9, 4)),
+        ("everything fits", (["a", "b c"], word_count, 20, 5)),
+        ("no room at all", (["a", "b"], word_count, 5, 5)),
+        ("no turns yet", ([], word_count, 8, 3)),
+    ]
+    compare(trim, trim_of_reference, cases, TRIM_SLIPS)
+
+
+trim_of_reference = trim
+
+
+# ------------------------------------------------------------ what.8 show the others
+
+
+def show_others(pairs, word, k):
+    others = [item for item in pairs.items() if item[0] != word][:k]
+    return "".join(f"{country} -> {city}\n" for country, city in others) + f"{word} ->"
+
+
+def _shown(items, word, end=" ->"):
+    return "".join(f"{a} -> {b}\n" for a, b in items) + word + end
+
+
+SHOW_SLIPS = [
+    ("The word that is asked stands among the solved examples, with its answer: leave it out.", lambda p, w, k: _shown(list(p.items())[:k], w)),
+    ("When the word that is asked is left out, one example is missing: take the next one.",
+     lambda p, w, k: _shown([item for item in list(p.items())[:k] if item[0] != w], w)),
+    ("All other pairs are shown; only k are asked for.", lambda p, w, k: _shown([item for item in p.items() if item[0] != w], w)),
+    ("You took the last k; take the first k of the others.",
+     lambda p, w, k: _shown([item for item in p.items() if item[0] != w][-k:] if k else [], w)),
+    ("The answer is already written: the last line must stay open.", lambda p, w, k: show_others(p, w, k) + f" {p.get(w, '')}"),
+    ("The prompt goes on after the open arrow. The next token brings its own blank: end with '->' and nothing more.", lambda p, w, k: show_others(p, w, k) + " "),
+    ("The prompt goes on after the open arrow: end with '->' and nothing more.", lambda p, w, k: show_others(p, w, k) + "\n"),
+    ("The open question is missing at the end.", lambda p, w, k: show_others(p, w, k)[: -len(w) - 3]),
+    ("The examples have no answers: show each word *and* what belongs to it.",
+     lambda p, w, k: "".join(f"{a} ->\n" for a in [a for a in p if a != w][:k]) + f"{w} ->"),
+    ("Each example stands on a line of its own.", lambda p, w, k: show_others(p, w, k).replace("\n", " ")),
+    ("A blank line between the examples is another form than the one asked for.", lambda p, w, k: show_others(p, w, k).replace("\n", "\n\n")),
+]  # fmt: skip
+
+
+def _test_show_others(show_others):
+    cities = dict(Spain="Madrid", Japan="Tokyo", Egypt="Cairo", Peru="Lima", Cuba="Havana")
+    cases = [
+        ("", (cities, "Cuba", 2)),
+        ("the asked one stands first", (cities, "Spain", 2)),
+        ("the asked one stands in the middle", (cities, "Japan", 3)),
+        ("no example (zero-shot)", (cities, "Peru", 0)),
+        ("a word that is not among the pairs", (cities, "Kenya", 1)),
+        ("more examples than there are others", (dict(up="down", hot="cold"), "hot", 4)),
+    ]
+    compare(show_others, show_others_of_reference, cases, SHOW_SLIPS)
+
+
+show_others_of_reference = show_others
 
 
 # ------------------------------------------------------------ what.2 spot the bug: names by substring
@@ -58,29 +139,68 @@ def name_f1(found, names):
     return 2 * shared / (len(found) + len(names)) if shared else 0.0
 
 
+def _of_shares(combine, key=str.lower):
+    """``combine(precision, recall)`` of the two sets of names."""
+
+    def score(found, names):
+        a, b = set(map(key, found)), set(map(key, names))
+        return combine(len(a & b) / len(a) if a else 0.0, len(a & b) / len(b) if b else 0.0)
+
+    return score
+
+
+def _harmonic(p, r):
+    return 2 * p * r / (p + r) if p + r else 0.0
+
+
+def _f1_of_lists(found, names):
+    found, names = [n.lower() for n in found], [n.lower() for n in names]
+    shared = sum(n in names for n in found)
+    return 2 * shared / (len(found) + len(names)) if shared else 0.0
+
+
+def _jaccard(found, names):
+    a, b = {n.lower() for n in found}, {n.lower() for n in names}
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+RECALL = "A list that holds everything got full marks: that is recall alone. Wrong items must cost something."
+INSIDE = "'Joanna' counted as 'Ann': letters inside another name. Compare whole names."
+NAME_SLIPS = [
+    (INSIDE, lambda f, n: sum(any(x.lower() in y.lower() for y in f) for x in n) / len(n) if n else 0.0),
+    (INSIDE, lambda f, n: float(any(x.lower() in y.lower() for x in n for y in f))),
+    (INSIDE, lambda f, n: sum(x in " ".join(f) for x in n) / len(n) if n else 0.0),
+    (RECALL, _of_shares(lambda p, r: r)),
+    (RECALL + " And capitals make no difference.", _of_shares(lambda p, r: r, key=str)),
+    ("That is the precision: F1 also asks how many of the wanted names were found.", _of_shares(lambda p, r: p)),
+    ("That is the precision: F1 also asks how many of the wanted names were found. And capitals make no difference.", _of_shares(lambda p, r: p, key=str)),
+    ("You took the ordinary mean of precision and recall; F1 is the harmonic mean.", _of_shares(lambda p, r: (p + r) / 2)),
+    ("You multiplied precision and recall; F1 is their harmonic mean.", _of_shares(lambda p, r: p * r)),
+    ("That is shared / all different names, another measure (Jaccard's). F1 is the harmonic mean of precision and recall.", _jaccard),
+    ("'OSLO' and 'Oslo' are the same place: compare without capitals.", _of_shares(_harmonic, key=str)),
+    ("A name said three times is one name: use sets.", _f1_of_lists),
+    ("You split names into words: 'York' is not 'New York'.",
+     lambda f, n: name_f1([w for x in f for w in x.split()], [w for x in n for w in x.split()])),
+    ("All or nothing is another score: give part marks.", lambda f, n: float(bool(f) and {x.lower() for x in f} == {x.lower() for x in n})),
+    ("All or nothing is another score: give part marks.", lambda f, n: float(bool(f) and set(f) == set(n))),
+]  # fmt: skip
+
+
 def _test_name_f1(name_f1):
-    names = ["Ann", "Oslo"]
-    if not close(name_f1([], names), 0):
-        raise Wrong("Nothing found is 0, not an error and not a full mark.")
-    got = name_f1(["Joanna", "Oslo"], names)
-    if close(got, 1) or close(name_f1(["Joanna"], ["Ann"]), 1):
-        raise Wrong("'Joanna' counted as 'Ann': letters inside another name. Compare whole names.")
-    if close(got, 0):
-        raise Wrong("One of two right is not 0: give part marks.")
-    listed = ["Ann", "Oslo", "the", "train", "to", "was"]
-    got = name_f1(listed, names)
-    if close(got, 1):
-        raise Wrong("A list that holds everything got full marks: that is recall alone. Wrong items must cost something.")
-    if close(got, 2 / 6):
-        raise Wrong("That is the precision, 2 of 6. F1 also asks how many of the names were found.")
-    if close(got, (1 + 2 / 6) / 2):
-        raise Wrong("You took the ordinary mean of precision and recall; F1 is the harmonic mean.")
-    if not close(got, 0.5):
-        raise Wrong(f"Precision 2/6, recall 2/2: the harmonic mean is 0.5, not {float(got):.3f}.")
-    if not close(name_f1(["ann", "OSLO"], names), 1):
-        raise Wrong("'OSLO' and 'Oslo' are the same place: compare without capitals.")
-    if not close(name_f1(["Ann", "Ann", "Ann", "Oslo"], names), 1):
-        raise Wrong("A name said three times is one name: use sets.")
+    cases = [
+        ("", (["Joanna", "Oslo"], ["Ann", "Oslo"])),
+        ("a list that holds everything", (["Ann", "Oslo", "the", "train", "to", "was"], ["Ann", "Oslo"])),
+        ("nothing found", ([], ["Ann", "Oslo"])),
+        ("nothing shared", (["Bo"], ["Ann", "Oslo", "Cy"])),
+        ("capitals", (["ann", "OSLO", "Lima"], ["Ann", "Oslo"])),
+        ("a name said three times", (["Ann", "Ann", "Ann", "Bo"], ["Ann", "Oslo", "Oslo"])),
+        ("a name of two words", (["York", "Ann", "New Delhi"], ["New York", "Ann", "New Delhi", "Bo"])),
+        ("nothing found and nothing wanted", ([], [])),
+    ]
+    compare(name_f1, name_f1_of_reference, cases, NAME_SLIPS)
+
+
+name_f1_of_reference = name_f1
 
 
 # ------------------------------------------------------------ what.3 per token, from exact match
@@ -90,20 +210,22 @@ def per_token(target, length):
     return target ** (1 / length)
 
 
+TOKEN_SLIPS = [
+    ("You went the other way: that is the exact match when each *token* is right with chance `target`.", lambda t, n: t**n),
+    ("With a chance of .5 per token, ten in a row are right once in a thousand answers.", lambda t, n: t),
+    ("Close: you shared the errors out by adding. Probabilities of 'all right' multiply: p¹⁰ = ½.", lambda t, n: 1 - (1 - t) / n),
+    ("You took the root of the chance of an *error*: that all tokens are wrong is not asked.", lambda t, n: 1 - (1 - t) ** (1 / n)),
+    ("That is target / length; `target ** 1 / length` is read so, too. Chances that must all come true multiply: undo a power.", lambda t, n: t / n),
+    ("Chances that must all come true multiply; undo a power with a root.", lambda t, n: t * n),
+]  # fmt: skip
+
+
 def _test_per_token(per_token):
-    got = per_token(0.5, 10)
-    if close(got, 0.5**10):
-        raise Wrong("You went the other way: that is the exact match when each *token* is right half the time.")
-    if close(got, 0.5):
-        raise Wrong("With p = .5 a token, ten in a row are right once in a thousand answers.")
-    if close(got, 1 - 0.5 / 10):
-        raise Wrong("Close: you shared the errors out by adding. Probabilities of 'all right' multiply: p¹⁰ = ½.")
-    if close(got, 0.5 / 10) or close(got, 5):
-        raise Wrong("Chances that must all come true multiply; undo a power with a root.")
-    if not close(got, 0.5 ** (1 / 10)):
-        raise Wrong(f"p ** 10 must be 0.5; yours gives {float(got) ** 10:.3f}.")
-    if not close(per_token(0.9, 1), 0.9):
-        raise Wrong("For an answer of one token, the token and the answer are the same thing.")
+    cases = [("", (0.5, 10)), ("an answer of one token", (0.9, 1)), ("", (0.2, 3)), ("", (0.99, 50))]
+    compare(per_token, per_token_of_reference, cases, TOKEN_SLIPS)
+
+
+per_token_of_reference = per_token
 
 
 # ------------------------------------------------------------ what.4 the k nearest texts
@@ -114,25 +236,37 @@ def top_k(query, vectors, k):
     return cosines.argsort(descending=True)[:k].tolist()
 
 
+NEAREST_SLIPS = [
+    ("A long vector won: a dot product rewards length. Divide by both lengths.", lambda q, v, k: (v @ q).topk(k).indices.tolist()),
+    ("Those are the least alike: sort from high to low.", lambda q, v, k: top_k(q, v, len(v))[::-1][:k]),
+    ("The right texts, in the order of their positions: the best comes first.", lambda q, v, k: sorted(top_k(q, v, k))),
+    ("The right texts, the best last: it comes first.", lambda q, v, k: top_k(q, v, k)[::-1]),
+    ("You measured the distance between the vectors; their length must not matter, only the direction.",
+     lambda q, v, k: (v - q).norm(dim=1).argsort()[:k].tolist()),
+    ("A direction that is *opposite* is not near: do not take the cosine's size.",
+     lambda q, v, k: (v @ q / v.norm(dim=1)).abs().argsort(descending=True)[:k].tolist()),
+    ("You divide by a vector's length twice: now the short ones win.", lambda q, v, k: (v @ q / v.norm(dim=1) ** 2).argsort(descending=True)[:k].tolist()),
+    ("Positions are counted from 0.", lambda q, v, k: [i + 1 for i in top_k(q, v, k)]),
+    ("All texts came back; only the k nearest are asked.", lambda q, v, k: top_k(q, v, len(v))),
+    ("Only one position came back; k are asked.", lambda q, v, k: top_k(q, v, 1)),
+]  # fmt: skip
+
+
 def _test_top_k(top_k):
     vectors = torch.tensor([[0.0, 1.0], [0.6, 0.8], [2.0, 2.2], [0.9, 0.1], [-1.0, 0.0]])
     query = torch.tensor([1.0, 0.0])
-    got = top_k(query.clone(), vectors.clone(), 2)
-    if isinstance(got, (torch.Tensor, tuple)):
-        raise Wrong("Return a list: .tolist() makes one of a tensor.")
-    if not isinstance(got, list) or len(got) != 2:
-        raise Wrong("Return k places in the list, the best first.")
-    if any(not float(i).is_integer() for i in got):
-        raise Wrong("Return *which* texts (their places), not their scores.")
-    got = [int(i) for i in got]
-    if got == [2, 3]:
-        raise Wrong("The long vector won: a dot product rewards length. Divide by both lengths.")
-    if got == [4, 0]:
-        raise Wrong("Those are the least alike: sort from high to low.")
-    if got != [3, 2]:
-        raise Wrong(f"By cosine the two nearest to (1, 0) are 3 and 2, in that order; yours: {got}.")
-    if list(top_k(query * 7, vectors.clone(), 3)) != [3, 2, 1]:
-        raise Wrong("A query seven times as long asks the same: its length must not matter.")
+    drawn = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 10)[:, None]
+    cases = [
+        ("", (query, vectors, 2)),
+        ("a longer query", (query * 7, vectors, 3)),
+        ("only one", (torch.tensor([0.1, 5.0]), vectors, 1)),
+        ("nine texts, five numbers each", (torch.tensor([0.5, -1.0, 2.0, 0.3, 1.0]), drawn, 4)),
+        ("all of them", (torch.tensor([-2.0, 0.5]), vectors, 5)),
+    ]
+    compare(top_k, top_k_of_reference, cases, NEAREST_SLIPS)
+
+
+top_k_of_reference = top_k
 
 
 # ------------------------------------------------------------ what.5 read a tool call
@@ -148,34 +282,68 @@ def parse_call(text):
     return None
 
 
-def _test_parse_call(parse_call):
-    def read(text):
-        try:
-            return parse_call(text)
-        except (AttributeError, TypeError, IndexError, ValueError) as error:
-            raise Wrong(f"{text!r} broke it ({type(error).__name__}): models write anything. Return None if there is no call.") from error
+def _matched(pattern):
+    return lambda text: found[1] if (found := re.search(pattern, text, re.S)) else None
 
-    got = read("That is CALC(12 * 7) cups.")
-    if isinstance(got, (int, float)):
-        raise Wrong("Return the expression as text. Reading it and working it out are two steps, and the second can refuse.")
-    if got != "12 * 7":
-        raise Wrong(f"From 'CALC(12 * 7)' the expression is '12 * 7'; yours: {got!r}.")
-    if read("There is nothing to work out.") is not None:
-        raise Wrong("A text without CALC( holds no call: return None.")
-    got = read("CALC((2 + 3) * 4)")
-    if got == "(2 + 3":
-        raise Wrong("You stopped at the first ')'. Expressions have parentheses of their own: count them.")
-    if got != "(2 + 3) * 4":
-        raise Wrong(f"From 'CALC((2 + 3) * 4)' the expression is '(2 + 3) * 4'; yours: {got!r}.")
-    got = read("CALC(1 + 2), then CALC(3 + 4)")
-    if got != "1 + 2":
-        raise Wrong(f"The first of two calls is '1 + 2'; yours ran on or took the second: {got!r}.")
-    if read("CALC(2 + 3) cups (about 5)") != "2 + 3":
-        raise Wrong("You ran on to a later ')': the call ends where its own parentheses are closed.")
-    if read("CALC(((1 + 2) * 3) + 4)") != "((1 + 2) * 3) + 4":
-        raise Wrong("Parentheses can stand in parentheses: count them, do not list the cases.")
-    if read("CALC(12 * 7") is not None:
-        raise Wrong("A call that is never closed was cut off: return None rather than half an expression.")
+
+def _from_first_bracket(text):
+    if "CALC(" not in text:
+        return None
+    depth, start = 0, text.index("(")
+    for i in range(start, len(text)):
+        depth += (text[i] == "(") - (text[i] == ")")
+        if depth == 0:
+            return text[start + 1 : i]
+    return None
+
+
+def _last_call(text):
+    return parse_call(text[text.rfind("CALC(") :]) if "CALC(" in text else None
+
+
+def _unclosed(text):
+    found = parse_call(text)
+    return text.split("CALC(", 1)[1] if found is None and "CALC(" in text else found
+
+
+CALL_SLIPS = [
+    ("You stopped at the first ')'. Expressions have parentheses of their own: count them.", _matched(r"CALC\((.*?)\)")),
+    ("You ran on to the last ')': the call ends where its own parentheses are closed.", _matched(r"CALC\((.*)\)")),
+    ("You ran on to a later ')': the call ends where its own parentheses are closed.", _matched(r"CALC\((.*?)\)(?=[^)]*(?:CALC|$))")),
+    ("Parentheses can stand in parentheses in parentheses: count them, do not list the cases.", _matched(r"CALC\(((?:[^()]|\([^()]*\))*)\)")),
+    ("You started at the text's first '(', which need not be the call's.", _from_first_bracket),
+    ("There are two calls, and you took the last; the first is asked.", _last_call),
+    ("A call that is never closed was cut off: return None rather than half an expression.", _unclosed),
+    ("The expression alone is asked, without CALC and its parentheses.", lambda text: f"CALC({found})" if (found := parse_call(text)) is not None else None),
+    ("The expression alone is asked, without the call's parentheses.", lambda text: f"({found})" if (found := parse_call(text)) is not None else None),
+    ("A text without a call gives None, not an empty text.", lambda text: parse_call(text) or ""),
+    ("Blanks inside the expression stay as they are.", lambda text: found.replace(" ", "") if (found := parse_call(text)) else found),
+]  # fmt: skip
+
+
+def _test_parse_call(parse_call):
+    texts = [
+        ("", "That is CALC(12 * 7) cups."),
+        ("no call", "There is nothing to work out."),
+        ("no call, but parentheses", "Nothing (really nothing) to work out."),
+        ("parentheses inside", "CALC((2 + 3) * 4)"),
+        ("two calls", "CALC(1 + 2), then CALC(3 + 4)"),
+        ("a remark behind the call", "CALC(2 + 3) cups (about 5)"),
+        ("a remark before the call", "(see) it is CALC(1 + 2)"),
+        ("parentheses in parentheses", "so: CALC(((1 + 2) * 3) + (4 - (5)))"),
+        ("never closed", "CALC(12 * 7"),
+        ("never closed, with parentheses inside", "CALC((1 + 2) * (3"),
+        ("nothing at all", ""),
+    ]
+
+    def same(a, b):  # outer blanks may stay
+        return a == b if a is None or b is None else a.strip() == b.strip()
+
+    cases = [(remark, (text,)) for remark, text in texts]
+    compare(parse_call, parse_call_of_reference, cases, CALL_SLIPS, same)
+
+
+parse_call_of_reference = parse_call
 
 
 # ------------------------------------------------------------ what.6 the cheapest next step
@@ -202,41 +370,47 @@ CASE = {
     "tried": set(), "outside_facts": False, "examples": 5000,
 }  # fmt: skip
 
+# What is special about the case, the case, and sentences for single wrong answers.
+STEPS = [
+    ("a good score, but no test items", dict(test_items=0, score=0.9),
+     dict.fromkeys(("integrate", "align"), "You trusted a score without a single test item: 90 % of what?")),
+    ("no test items, and no usable model", dict(test_items=0, usable_model=False), {}),
+    ("nothing tried yet, 5,000 examples", {},
+     {"pre-train": "Training from scratch is the dearest step there is; an existing model has not even been prompted yet.",
+      "fine-tune": "5,000 examples are tempting, but a better prompt costs minutes."}),
+    ("one test item, nothing tried yet", dict(test_items=1), {}),
+    ("retrieval tried, prompts not", dict(tried={"retrieve"}, outside_facts=True), {}),
+    ("prompts tried, facts from outside missing", dict(tried={"prompt"}, outside_facts=True),
+     {"fine-tune": "Facts outside the model change tomorrow; fine-tuning would teach today's."}),
+    ("prompts and fine-tuning tried, facts from outside missing", dict(tried={"prompt", "fine-tune"}, outside_facts=True), {}),
+    ("prompts and retrieval tried, 5,000 examples", dict(tried={"prompt", "retrieve"}, outside_facts=True), {}),
+    ("prompts tried, 12 examples", dict(tried={"prompt"}, examples=12), {"fine-tune": "Twelve examples are too few to fine-tune by the table."}),
+    ("prompts tried, 199 examples", dict(tried={"prompt"}, examples=199), {"fine-tune": "The table says *at least* 200."}),
+    ("prompts tried, exactly 200 examples", dict(tried={"prompt"}, examples=200), {"larger model": "The table says *at least* 200."}),
+    ("prompts tried, 5,000 examples", dict(tried={"prompt"}), {}),
+    ("everything cheaper was tried", dict(tried={"prompt", "fine-tune"}), {"fine-tune": "Do not propose what was tried."}),
+    ("everything was tried, and facts are missing", dict(tried={"prompt", "retrieve", "fine-tune"}, outside_facts=True), {}),
+    ("above the target, and harmful", dict(score=0.85, harmful=True), {"integrate": "It reaches the target and still does harm: not ready."}),
+    ("below the target, and harmful", dict(score=0.6, harmful=True, tried={"prompt"}),
+     {"align": "Aligning a model that cannot do the task yet is too early: the target first."}),
+    ("exactly at the target", dict(score=0.8), {}),
+    ("just below another target", dict(score=0.89, needed=0.9), {"integrate": "The target is in `needed`; it is not always the same."}),
+    ("above the target, nothing tried", dict(score=0.95), {"prompt": "What reaches its target needs no better prompt."}),
+    ("no model may be used", dict(usable_model=False), {}),
+    ("no model may be used, though one scores above the target", dict(usable_model=False, score=0.9), {}),
+]  # fmt: skip
+
 
 def _test_next_step(next_step):
-    def of(**facts):
-        return next_step({**CASE, "tried": set(), **facts})
+    for situation, facts, sentences in STEPS:
+        case = {**CASE, "tried": set(), **facts}
+        got, want = next_step(case), next_step_of_reference(case)
+        if got != want:
+            why = sentences.get(got, "Go through the table from the top: the first row that fits decides.")
+            raise Wrong(f"{situation[0].upper()}{situation[1:]}: {want!r}, not {got!r}. {why}")
 
-    if of(test_items=0, score=0.9) in ("integrate", "align"):
-        raise Wrong("You trusted a score without a single test item: 90 % of what? Scope first.")
-    if of(test_items=0) != "scope":
-        raise Wrong("No test items: nothing can be compared yet. The first step is 'scope'.")
-    if of() == "pre-train":
-        raise Wrong("Training from scratch is the dearest step there is; an existing model has not even been prompted yet.")
-    if of() == "fine-tune":
-        raise Wrong("5,000 examples are tempting, but a better prompt costs minutes. Try 'prompt' first.")
-    if of() != "prompt":
-        raise Wrong(f"Below the target and no prompt tried: 'prompt'; yours: {of()!r}.")
-    facts = of(tried={"prompt"}, outside_facts=True)
-    if facts == "fine-tune":
-        raise Wrong("Facts outside the model change tomorrow; fine-tuning would teach today's. Try 'retrieve'.")
-    if facts != "retrieve":
-        raise Wrong(f"The model lacks facts and prompts were tried: 'retrieve'; yours: {facts!r}.")
-    few = of(tried={"prompt"}, examples=12)
-    if few == "fine-tune":
-        raise Wrong("Twelve examples are too few to fine-tune by the table: at least 200.")
-    if of(tried={"prompt"}) != "fine-tune":
-        raise Wrong("Prompts were tried, no facts are missing, 5,000 examples: 'fine-tune'.")
-    if few != "larger model" or of(tried={"prompt", "fine-tune"}) != "larger model":
-        raise Wrong("Nothing cheaper is left: 'larger model'. Do not propose what was tried.")
-    if of(score=0.85, harmful=True) == "integrate":
-        raise Wrong("It reaches the target and still does harm: not ready. 'align'.")
-    if of(score=0.6, harmful=True, tried={"prompt"}) == "align":
-        raise Wrong("Aligning a model that cannot do the task yet is too early: the target first.")
-    if of(score=0.85, harmful=True) != "align" or of(score=0.8) != "integrate":
-        raise Wrong("A score equal to or above the target: 'align' if it does harm, else 'integrate'.")
-    if of(usable_model=False) != "pre-train":
-        raise Wrong("If no existing model may be used at all, 'pre-train' is the one road left.")
+
+next_step_of_reference = next_step
 
 
 # ------------------------------------------------------------ what.7 read a model card
@@ -246,21 +420,22 @@ def card_fields(card):
     header, body = {}, card
     if card.startswith("---\n"):
         _, header, body = card.split("---\n", 2)
-        header = yaml.safe_load(header)
+        header = yaml.safe_load(header) or {}
     sections, in_code = [], False
     for line in body.splitlines():
         if line.startswith("```"):
             in_code = not in_code
         elif line.startswith("#") and not in_code:
-            sections.append(line.strip("# "))
+            sections.append(line.lstrip("#").strip())
     return {
         "license": header.get("license"),
-        "datasets": header.get("datasets", []),
+        "datasets": header.get("datasets") or [],
         "sections": sections,
     }
 
 
 CARD = """---
+# what a program reads
 license: mit
 datasets:
 - ours
@@ -268,65 +443,114 @@ datasets:
 ---
 # Parrot
 Our license: see above.
-## Use
-```
+## Use in C#
+```python
 # load it
 ```
-## Limits
+---
+### Limits, # 1
+Do not `# shout`.
 """
 
 
-def _test_card_fields(card_fields):
-    got = card_fields(CARD)
-    if not isinstance(got, dict) or set(got) != {"license", "datasets", "sections"}:
-        raise Wrong("Return a dictionary with the keys license, datasets and sections.")
-    if got["license"] != "mit":
-        raise Wrong(f"The licence stands in the header, between the two lines ---: 'mit'; yours: {got['license']!r}.")
-    if got["datasets"] in ([], None, ""):
-        raise Wrong("The data sets stand below their key, one a line with a dash: let a YAML reader read the header.")
-    if list(got["datasets"]) != ["ours", "theirs"]:
-        raise Wrong(f"The data sets are 'ours' and 'theirs'; yours: {got['datasets']!r}.")
-    if "load it" in got["sections"]:
-        raise Wrong("'# load it' is a comment in an example, not a section: skip what stands between two ``` lines.")
-    if any(title.startswith("#") for title in got["sections"]):
-        raise Wrong("Give the titles without their # signs.")
-    if list(got["sections"]) != ["Parrot", "Use", "Limits"]:
-        raise Wrong(f"Sections: Parrot, Use, Limits; yours: {got['sections']!r}.")
-    try:
-        bare = card_fields("# A model\nNo header here.\n")
-    except (IndexError, KeyError, AttributeError, ValueError, TypeError) as error:
-        raise Wrong("A card without a header broke it: many have none. Missing is None, or [].") from error
-    if bare["license"] is not None or list(bare["datasets"]) or list(bare["sections"]) != ["A model"]:
-        raise Wrong("A card without a header has the licence None, no data sets, and its sections.")
+def _card_slip(**changes):
+    """The right fields, some of them replaced by ``change(card, right field)``."""
 
+    def fields(card):
+        right = card_fields(card)
+        return {key: changes[key](card, right[key]) if key in changes else right[key] for key in right}
+
+    return fields
+
+
+def _headings(card, right=None, skip_code=False):
+    lines, inside = [], False
+    for line in card.splitlines():
+        inside ^= skip_code and line.startswith("```")
+        if line.startswith("#") and not inside:
+            lines.append(line.lstrip("#").strip())
+    return lines
+
+
+def _line(key, otherwise):
+    return lambda card, right: found[1] if (found := re.search(rf"^{key}: *(.*)", card, re.M)) else otherwise
+
+
+def _bare(card, right):
+    return right if card.startswith("---\n") else None
+
+
+CARD_SLIPS = [
+    ("'# load it' is a comment in an example, not a section: skip what stands between two ``` lines.",
+     _card_slip(sections=lambda card, right: _headings(card.split("---\n", 2)[-1]))),
+    ("A comment in the header, and one in an example, are no sections: look behind the header, and skip what stands between two ``` lines.",
+     _card_slip(sections=_headings)),
+    ("A comment in the header is no section: look for sections behind it.", _card_slip(sections=lambda card, right: _headings(card, skip_code=True))),
+    ("Give the titles without the # signs in front.",
+     _card_slip(sections=lambda card, right: [next(x for x in card.splitlines() if x.startswith("#") and x.endswith(title)) for title in right])),
+    ("A # at the end of a title belongs to it, as in C#.", _card_slip(sections=lambda card, right: [title.strip("# ") for title in right])),
+    ("Headings have several levels: # and ## and ###.", _card_slip(sections=lambda card, right: right[1:2] if len(right) > 1 else [])),
+    ("The data sets stand below their key, one on a line with a dash: let a YAML reader read the header.", _card_slip(datasets=_line("datasets", []))),
+    ("The data sets stand below their key, one on a line with a dash: let a YAML reader read the header.", _card_slip(datasets=lambda card, right: [])),
+    ("Missing data sets are an empty list, [].", _card_slip(datasets=_bare)),
+]  # fmt: skip
+
+
+def _test_card_fields(card_fields):
+    if set(first := card_fields(CARD)) != {"license", "datasets", "sections"}:
+        raise Wrong(f"The keys are license, datasets and sections; yours: {', '.join(map(str, first))}.")
+    cases = [
+        ("", (CARD,)),
+        ("a card without a header (many have none)", ("# A model\nNo header here.\n## Data\n---\n## Use\n",)),
+        ("a header without data sets", ("---\nlicense: apache-2.0\n---\n\nNothing yet.\n",)),
+        ("a header without a licence", ("---\ndatasets:\n- one\ntags:\n- text\n---\n# X\n~\n",)),
+    ]
+
+    def same(a, b):
+        if isinstance(a, dict) and isinstance(b, dict):
+            return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+        return False
+
+    compare(card_fields, card_fields_of_reference, cases, CARD_SLIPS, same)
+
+
+card_fields_of_reference = card_fields
+
+
+EXPRESSION = answers.Kind("the expression as a text (working it out is another step)", answers.text.convert)
 
 EXERCISES = [
     Exercise("what.1", "keep what fits the window", trim, _test_trim, (
         "How many tokens are left for the conversation once the answer has its share?",
         "Walk from the newest turn to the oldest, and stop at the first that does not fit.",
-    )),
-    Exercise("what.2", "spot the bug: names found by substring", name_f1, _test_name_f1, (
+    ), returns=answers.list_of(answers.text, "a list of turns (texts)")),
+    Exercise("what.8", "a task, shown by the others", show_others, _test_show_others, (
+        "First choose the pairs: all but the asked one. Then count off k of them.",
+        "One line for each pair, with its arrow and its answer; the last line stops after the arrow.",
+    ), returns=answers.text),
+    Exercise("what.2", "spot the bug: full marks for nothing", name_f1, _test_name_f1, (
         "Make both lists lower-case sets; what they share was found rightly.",
-        "F1 = 2 · shared / (found + wanted), and 0 when nothing is shared.",
-    )),
+        "Two numbers divide what is shared: how many were found, and how many were wanted. What if nothing is shared?",
+    ), returns=answers.number),
     Exercise("what.3", "how good must a token be?", per_token, _test_per_token, (
         "If every token is right with chance p, all of them are right with chance p · p · … · p.",
-        "Solve p to the power of length = target for p.",
-    )),
+        "Solve p to the power of length = target for p. What undoes a power?",
+    ), returns=answers.number),
     Exercise("what.4", "the k nearest texts", top_k, _test_top_k, (
         "cosine = dot product / (length of one · length of the other).",
         "vectors @ query gives all dot products at once; vectors.norm(dim=1) all lengths.",
-    )),
+    ), returns=answers.list_of(answers.whole, "a list of positions (whole numbers), not of scores")),
     Exercise("what.5", "read a tool call", parse_call, _test_parse_call, (
         "Find where 'CALC(' begins; then go on letter by letter.",
         "Add one for '(' and take one off for ')'; where the count is back at zero, the call ends.",
-    ), returns=answers.maybe(answers.something)),
+    ), returns=answers.maybe(EXPRESSION)),
     Exercise("what.6", "the cheapest next step", next_step, _test_next_step, (
         "Go through the table from the top; the first row that fits decides.",
         "A step that stands in case['tried'] is not proposed again.",
-    )),
+    ), returns=answers.text),
     Exercise("what.7", "read a model card", card_fields, _test_card_fields, (
         "The header lies between the first two lines '---'; yaml.safe_load turns it into a dictionary.",
         "Keep a switch that flips at each line beginning with ```, and count titles only while it is off.",
-    )),
+    ), returns=answers.dict_of(answers.Kind("anything", lambda value: list(value) if isinstance(value, tuple) else value),
+                               "a dictionary with the keys license, datasets and sections")),
 ]  # fmt: skip

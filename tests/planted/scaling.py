@@ -175,7 +175,7 @@ PLANTED = {
         (lambda n, d, s: 2 * n * d + 6 * n * s, "exchanged"),
         (lambda n, d, s: 6 * n * d, "training alone"),
         (lambda n, d, s: 6 * n * d * s, "add them"),
-        (lambda n, d, s: float(6 * n * d) + 2 * n * s, "Your code raised TypeError"),
+        (lambda n, d, s: float(6 * n * d) + 2 * n * s, "raised TypeError"),
         (lambda n, d, s: 6 * n * d + 2 * n * s if s else 2 * n * d, "Nothing served"),
     ],
     "scaling.7": [

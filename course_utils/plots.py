@@ -15,10 +15,10 @@ import torch
 from . import decoding
 from .diagrams import blocks, diagram, tokens
 from .metrics import Interval
-from .style import ACCENT, DARK, GOLD, GREEN, PALE, PALETTE, show, visible
+from .style import ACCENT, DARK, DASHES, GOLD, GREEN, PALE, PALETTE, show, visible
 
 __all__ = [
-    "ACCENT", "DARK", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
+    "ACCENT", "DARK", "DASHES", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
     "grid_lines", "live", "next_words", "show", "tokens",
 ]  # fmt: skip
 

@@ -134,6 +134,13 @@ def test_every_figure_goes_through_plots_with_its_words(path):
 
 
 @pytest.mark.parametrize("path", COURSE, ids=lambda p: p.name)
+def test_notebooks_ask_plots_only_for_what_it_has(path):
+    for cell in cells(path):
+        for name in re.findall(r"\bplots\.(\w+)", cell.source):
+            assert name in plots.__all__, (cell.id, name)
+
+
+@pytest.mark.parametrize("path", COURSE, ids=lambda p: p.name)
 def test_no_notebook_makes_letters_smaller_than_nine_points(path):
     for cell in cells(path):
         sizes = re.findall(r"(?:fontsize|labelsize)=([\d.]+)", cell.source)

@@ -48,7 +48,7 @@ class Term:
         """Finds a use: whole words, capitals as written where the spelling has some."""
         used = (self.term, *self.forms) if self.uses is None else self.uses
         ways = "|".join(map(_loose, used)) or "(?!)"
-        return re.compile(rf"(?<![\w-])(?:{ways})(?:s|es)?(?![\w])")
+        return re.compile(rf"(?<![\w-])(?:{ways})(?:s|es)?(?![\w-])")
 
 
 def _loose(spelling: str) -> str:

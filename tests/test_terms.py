@@ -70,7 +70,7 @@ BLEU = Term("BLEU", "A score.", "b", "c1")
         ("Many Tokens are tokens.", True),
         ("word\npieces", True),
         ("word-piece", True),
-        ("tokenizer, sub-token", False),
+        ("tokenizer, sub-token, token-wise", False),
         ("`token` and $token$", False),
         ("```\ntoken\n```", False),
         ("[the token](https://token.org)", False),

@@ -9,6 +9,7 @@ COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
 COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``: of the weights, on a GPU as well
 COURSE_CACHE     folder for converted models, training runs and learners' progress
 COURSE_RECORD    folder for the record of attempts (none: in COURSE_CACHE)
+COURSE_PROGRESS  off: no progress bars (read by course_utils.progress)
 COURSE_RESULTS   folder for each notebook's headline numbers as JSON (none: not written)
 ===============  ==================================================================
 """

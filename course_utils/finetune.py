@@ -1,15 +1,14 @@
-"""Tokenise and mask, train, and measure the loss: causal and sequence-to-sequence models alike.
+"""Train, and measure the loss: causal and sequence-to-sequence models alike, full or with an adapter.
 
-Everything here works on plain transformers or peft models and plain tensors. The pieces, in order:
-:func:`encode` → :func:`make_batches` → :func:`collate` → :func:`answer_loss` → :func:`train`.
+Everything here works on plain transformers or peft models and plain tensors. A run is
+:func:`train`; one step of it is :func:`update`; what it minimises is :func:`answer_loss`. Where the
+examples come from is :mod:`.examples`, how a run is kept :mod:`.checkpoint`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import hashlib
-import json
 import math
 import re
 import time
@@ -22,26 +21,30 @@ import psutil
 import torch
 from torch.nn import functional as F
 
-from .models import LLM
+from .checkpoint import Checkpoint, State
+from .examples import (
+    IGNORED,
+    Example,
+    collate,
+    encode,
+    encode_pair,
+    encode_text,
+    in_parts,
+    make_batches,
+)
+from .llm import LLM
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
-IGNORED = -100  # torch's cross_entropy skips this label
+__all__ = [
+    "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
+    "encode_pair", "encode_text", "evaluating", "in_parts", "make_batches", "memory_in_use",
+    "mixed_precision", "nll", "schedule", "train", "update",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids and labels of one prompt with its answer.
-
-    Decoder-only: both have the length of prompt + answer, the prompt's labels are −100.
-    Encoder-decoder: ``ids`` is the prompt, ``labels`` the answer.
-    """
-
-    ids: list[int]
-    labels: list[int]
-
-    @property
-    def answer_tokens(self) -> int:
-        return sum(label != IGNORED for label in self.labels)
+# A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
+DIVERGED_FACTOR, DIVERGED_NATS = 2, 2
+RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would take a fifth of the time
+SEEDS_APART = 100_003  # of two runs' dropout: more than a run has steps, and prime
 
 
 @dataclass(frozen=True)
@@ -72,125 +75,30 @@ class Step:
     memory: int = 0  # bytes this update needed beyond what was in use before training
 
 
-# ---------------------------------------------------------------- tokenise and mask
-
-
-def encode_pair(llm: LLM, prompt: str, answer: str) -> Example:
-    """Token ids of a prompt and its answer; the answer ends with the end-of-sequence token.
-
-    ``prompt`` is the text as the model sees it (see :meth:`LLM.chat`). Prompt and answer are
-    tokenised apart, as they are when the model generates.
-    """
-    tokenizer = llm.tokenizer
-    prompt_ids = llm.encode(prompt)
-    answer_ids = tokenizer(answer.strip(), add_special_tokens=False)["input_ids"]
-    answer_ids = [*answer_ids, tokenizer.eos_token_id]
-    if llm.family == "encoder-decoder":
-        return Example(prompt_ids, answer_ids)
-    return Example([*prompt_ids, *answer_ids], [IGNORED] * len(prompt_ids) + answer_ids)
-
-
-def encode(
-    llm: LLM, prompts: Sequence[str], answers: Sequence[str], max_length: int | None = 1024
-) -> list[Example]:
-    """Examples for training. One longer than ``max_length`` tokens is left out and counted aloud:
-    cutting it would cut the end off, which is the answer.
-
-    Raises
-    ------
-    CourseError
-        for no examples, or if all of them are too long.
-    """
-    if not prompts or len(prompts) != len(answers):
-        raise CourseError(
-            f"Training needs one answer a prompt and at least one; got {len(prompts)} prompts and "
-            f"{len(answers)} answers."
-        )
-    limit = min(x for x in (max_length, llm.context, 10**9) if x)
-    pairs = zip(prompts, answers)
-    examples = [encode_pair(llm, prompt, answer) for prompt, answer in pairs]
-    kept = [e for e in examples if max(len(e.ids), len(e.labels)) <= limit]
-    if not kept:
-        raise CourseError(
-            f"All {len(examples)} examples are longer than {limit} tokens; raise max_length (the "
-            f"model's context is {llm.context}) or use shorter texts."
-        )
-    if len(kept) < len(examples):
-        print(f"left out {len(examples) - len(kept)} of {len(examples)} examples: over {limit} tokens")
-    return kept
-
-
-def make_batches(examples: Sequence[Example], batch_size: int, seed: int) -> list[list[int]]:
-    """Indices of examples by batch: similar lengths together, batches in random order.
-
-    Each example occurs once. Sorting by length saves padding; a random key among similar lengths
-    and a random order of batches keep the epoch random.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    noise = (torch.rand(len(examples), generator=generator) * 16).tolist()
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids) + noise[i])
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-
-
-def in_parts(rows: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """Neighbouring rows together, as many as fit into so many tokens with their padding; one at least."""
-    parts: list[list[Example]] = []
-    longest = 0
-    for row in rows:
-        length = max(len(row.ids), len(row.labels))
-        longest = max(longest, length)
-        if parts and longest * (len(parts[-1]) + 1) <= tokens:
-            parts[-1].append(row)
-        else:
-            parts.append([row])
-            longest = length
-    return parts
-
-
-def collate(
-    examples: Sequence[Example], pad_id: int, device="cpu", multiple: int = 1
-) -> dict[str, torch.Tensor]:
-    """``input_ids, attention_mask`` [rows, longest] and ``labels``, padded on the right.
-
-    ``multiple`` rounds the longest row up: see :data:`course_utils.settings.SHAPE_STEP`.
-
-    The mask comes from lengths, not from ``ids != pad``: the pad token may be the end token, which
-    the model must learn. Padded labels are −100.
-    """
-
-    def pad(rows, value):
-        longest = -(-max(map(len, rows)) // multiple) * multiple
-        return torch.tensor([r + [value] * (longest - len(r)) for r in rows], device=device)
-
-    ids = [e.ids for e in examples]
-    return {
-        "input_ids": pad(ids, pad_id),
-        "attention_mask": pad([[1] * len(r) for r in ids], 0),
-        "labels": pad([e.labels for e in examples], IGNORED),
-    }
-
-
 # ---------------------------------------------------------------- loss
 
 
 def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """log p of each answer token, one after the other, shape [answer tokens of the batch].
 
-    For a decoder-only model the output layer, 49,152 words wide, is applied only where an answer
-    token is predicted: at the position before it.
+    The logits are the model's own: some families scale them after the output layer. Of a decoder-only
+    model only those columns are computed in which some row predicts an answer token: the output layer
+    is the widest of all.
     """
-    if model.config.is_encoder_decoder:
-        logits = model(**batch).logits
-        wanted = batch["labels"] != IGNORED
-        return _chosen(logits[wanted], batch["labels"][wanted])
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    decoder, head = plain.get_decoder(), plain.get_output_embeddings()
-    inputs = {k: v for k, v in batch.items() if k != "labels"}
-    hidden = decoder(**inputs, use_cache=False).last_hidden_state
-    following = batch["labels"][:, 1:]
-    wanted = following != IGNORED
-    return _chosen(head(hidden[:, :-1][wanted]), following[wanted])
+    if model.config.is_encoder_decoder:
+        logits, labels = plain(**batch).logits, batch["labels"]
+    else:
+        # A token is predicted one column before it: column c of the logits goes with label c + 1.
+        labels = batch["labels"][:, 1:]
+        columns = (labels != IGNORED).any(0).nonzero().squeeze(1)
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        logits = plain(**inputs, use_cache=False, logits_to_keep=columns).logits
+        if logits.shape[1] != len(columns):  # a model that knows no such argument gives all of them
+            logits = logits[:, columns]
+        labels = labels[:, columns]
+    # Row by row: no copy of all logits is made.
+    return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
 
 
 def _chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -222,27 +130,6 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
     return result
 
 
-def encode_text(llm: LLM, texts: Sequence[str], max_length: int = 256) -> list[Example]:
-    """Plain texts as examples in which every token is predicted from those before it.
-
-    For an encoder-decoder model the first half is the prompt and the second half the answer.
-
-    Raises
-    ------
-    CourseError
-        for a text of fewer than two tokens.
-    """
-    examples = []
-    for text in texts:
-        ids = llm.tokenizer(text, add_special_tokens=False)["input_ids"][:max_length]
-        if len(ids) < 2:
-            raise CourseError(f"In the text {text!r} there is no token to predict; leave it out.")
-        half = len(ids) // 2
-        seq2seq = llm.family == "encoder-decoder"
-        examples.append(Example(ids[:half], ids[half:]) if seq2seq else Example(ids, ids))
-    return examples
-
-
 @contextmanager
 def evaluating(model):
     """Evaluation mode inside, the former mode after."""
@@ -254,7 +141,53 @@ def evaluating(model):
         model.train(training)
 
 
-# ---------------------------------------------------------------- train
+# ---------------------------------------------------------------- one step
+
+
+def update(
+    model, optimizer: torch.optim.Optimizer, rows: Sequence[Example], rate: float, recipe: Recipe,
+    pad_id: int, before_step: Callable[[float, float], None] | None = None,
+) -> tuple[float, float, int]:  # fmt: skip
+    """One step: the gradient of a batch's mean loss, its norm cut, one move of the weights.
+
+    Returns the loss before the move (nats per answer token), the gradient's norm before the cut, and
+    the bytes in use at most. ``before_step`` is told the first two; if it raises, nothing moves.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id)
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(weights, recipe.max_grad_norm).item()
+    if before_step:
+        before_step(loss, norm)
+    optimizer.step()
+    used = max(used, memory_in_use(model.device))  # the first step makes Adam's moments
+    optimizer.zero_grad(set_to_none=True)
+    return loss, norm, used
+
+
+def add_gradients(model, rows: Sequence[Example], at_once: int, pad_id: int) -> tuple[float, int]:
+    """Add up the gradients of a batch, part by part; its mean loss and the bytes in use at most.
+
+    Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean.
+    """
+    device = model.device
+    total = sum(_count_predicted(model, e) for e in rows)
+    loss, used = 0.0, 0
+    for part in in_parts(rows, at_once):
+        share = sum(_count_predicted(model, e) for e in part) / total
+        with mixed_precision(str(device)):
+            mean = answer_loss(model, collate(part, pad_id, device, SHAPE_STEP))
+        used = max(used, memory_in_use(device))  # activations are at their largest
+        (mean * share).backward()  # gradients add up until they are set to None
+        loss += mean.item() * share
+    return loss, used
+
+
+def _count_predicted(model, example: Example) -> int:
+    """Of a decoder-only model nothing predicts the first token, even where it is labelled."""
+    labels = example.labels if model.config.is_encoder_decoder else example.labels[1:]
+    return sum(label != IGNORED for label in labels)
 
 
 def mixed_precision(device: str | None = None):
@@ -270,6 +203,26 @@ def mixed_precision(device: str | None = None):
     else:
         fast = kind == "cpu" and bfloat16_pays()
     return torch.autocast(kind, dtype=torch.bfloat16) if fast else nullcontext()
+
+
+def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> int:
+    """Bytes this process holds: resident memory, or what tensors take on a GPU.
+
+    ``release`` first gives freed blocks back to the system (where its C library can), so that they
+    do not hide what comes next.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if release:
+        gc.collect()
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except (OSError, AttributeError, TypeError):  # not Linux with glibc
+            pass
+    return psutil.Process().memory_info().rss
+
+
+# ---------------------------------------------------------------- a run
 
 
 def schedule(step: int, steps: int, recipe: Recipe) -> float:
@@ -304,26 +257,15 @@ def train(
     CourseError
         if the loss diverges (the last good weights are put back), or memory runs out.
     """
-    model, pad = llm.model, llm.tokenizer.pad_token_id
-    device = str(model.device)
-    if not examples:
-        raise CourseError("There is nothing to train on: the list of examples is empty.")
-    plan = [
-        batch
-        for epoch in range(recipe.epochs)
-        for batch in make_batches(examples, recipe.batch_size, recipe.seed * 1000 + epoch)
-    ]
-    if any(p.requires_grad and p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters()):
-        model.float()  # in place: the parameters stay the same objects
-    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if not weights:
-        raise CourseError("No weight of the model is trainable; load its adapter with is_trainable=True.")
+    model, device = llm.model, llm.model.device
+    plan = _plan(examples, recipe)
+    weights = _trainable(model)
     optimizer = torch.optim.AdamW(
         weights.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
-        fused=torch.device(device).type == "cpu",  # one pass over the weights, no temporary copies
+        fused=device.type == "cpu",  # one pass over the weights, no temporary copies
     )  # fmt: skip
     data = [[e.ids, e.labels] for e in examples]
-    checkpoint = Checkpoint(folder, [llm.name, asdict(recipe), data], weights, optimizer)
+    checkpoint = Checkpoint(folder, [llm.name, asdict(recipe), data], weights, optimizer, Step)
     log = checkpoint.load()
     if len(log) == len(plan):  # a finished run was read
         if on_step:
@@ -331,34 +273,35 @@ def train(
         model.eval()
         return log
     if not log:
-        checkpoint.keep(log)
-    before = log[-1].seconds if log else 0.0
+        checkpoint.keep(log, State.UNTRAINED)
+    before, saving = log[-1].seconds if log else 0.0, 0.0
     at_rest = memory_in_use(device, release=True)
     start = time.monotonic()
+
+    def check_and_keep(loss: float, norm: float) -> None:
+        """The loss is that of the weights as they are: only now they are known to be good."""
+        nonlocal saving
+        _stop_if_diverged(loss, norm, log, checkpoint, recipe)
+        if log and len(log) % recipe.save_every == 0:
+            began = time.monotonic()
+            checkpoint.keep(log, State.RUNNING)
+            saving += time.monotonic() - began  # full fine-tuning writes 1.6 GB, an adapter 60 MB
+
     model.train()
     try:
         for number in range(len(log), len(plan)):
             rows = [examples[i] for i in plan[number]]
             rate = schedule(number, len(plan), recipe)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(recipe.seed * 100_003 + number)  # dropout, the same when resumed
-                loss, used = _accumulate(model, rows, recipe, pad, device)
-            norm = torch.nn.utils.clip_grad_norm_(weights.values(), recipe.max_grad_norm)
-            _stop_if_diverged(loss, norm.item(), log, checkpoint, recipe)
-            if number and number % recipe.save_every == 0:  # weights whose loss is known to be good
-                saving = time.monotonic()
-                checkpoint.keep(log)
-                start += time.monotonic() - saving  # full fine-tuning writes 1.6 GB, an adapter 60 MB
-            optimizer.step()
-            used = max(used, memory_in_use(device)) - at_rest
-            optimizer.zero_grad(set_to_none=True)
-            if number % 10 == 9:  # at each step it would take a fifth of the time
+                torch.manual_seed(recipe.seed * SEEDS_APART + number)  # dropout, the same when resumed
+                loss, norm, used = update(
+                    model, optimizer, rows, rate, recipe, llm.tokenizer.pad_token_id, check_and_keep
+                )
+            if number % RELEASE_EVERY == RELEASE_EVERY - 1:
                 memory_in_use(device, release=True)
-            seconds = before + time.monotonic() - start
+            seconds = before + time.monotonic() - start - saving
             tokens = sum(len(e.ids) for e in rows)
-            log.append(Step(number, loss, rate, norm.item(), tokens, seconds, used))
+            log.append(Step(number, loss, rate, norm, tokens, seconds, used - at_rest))
             if on_step:
                 on_step(log[-1], len(plan))
     except RuntimeError as error:
@@ -371,140 +314,40 @@ def train(
     finally:
         optimizer.zero_grad(set_to_none=True)
         model.eval()
-    checkpoint.keep(log, finished=True)
-    del optimizer, checkpoint  # two numbers a trained weight
+    checkpoint.keep(log, State.FINISHED)
+    optimizer.state.clear()  # two numbers for each trained weight
+    checkpoint.copy.clear()
     memory_in_use(device, release=True)
     return log
 
 
-def _accumulate(model, rows, recipe: Recipe, pad: int, device: str) -> tuple[float, int]:
-    """Add up the gradients of a batch, part by part; its mean loss and the memory used.
-
-    Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean.
-    """
-    total = sum(_count_predicted(model, e) for e in rows)
-    loss, used = 0.0, 0
-    for part in in_parts(rows, recipe.tokens_at_once):
-        share = sum(_count_predicted(model, e) for e in part) / total
-        with mixed_precision(device):
-            mean = answer_loss(model, collate(part, pad, device, SHAPE_STEP))
-        used = max(used, memory_in_use(device))  # activations are at their largest
-        (mean * share).backward()
-        loss += mean.item() * share
-    return loss, used
+def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[int]]:
+    """Indices of the examples of every step, epoch after epoch."""
+    if not examples:
+        raise CourseError("There is nothing to train on: the list of examples is empty.")
+    return [
+        batch
+        for epoch in range(recipe.epochs)
+        for batch in make_batches(examples, recipe.batch_size, recipe.seed * 1000 + epoch)
+    ]
 
 
-def _count_predicted(model, example: Example) -> int:
-    labels = example.labels if model.config.is_encoder_decoder else example.labels[1:]
-    return sum(label != IGNORED for label in labels)
+def _trainable(model) -> dict[str, torch.nn.Parameter]:
+    """The trainable weights by name, in fp32."""
+    if any(p.requires_grad and p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters()):
+        model.float()  # in place: the parameters stay the same objects
+    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not weights:
+        raise CourseError("No weight of the model is trainable; load its adapter with is_trainable=True.")
+    return weights
 
 
-def memory_in_use(device: str = "cpu", release: bool = False) -> int:
-    """Bytes this process holds: resident memory, or what tensors take on a GPU.
-
-    ``release`` first gives freed blocks back to the system (where its C library can), so that they
-    do not hide what comes next.
-    """
-    if torch.device(device).type == "cuda":
-        return torch.cuda.memory_allocated(device)
-    if release:
-        gc.collect()
-        try:
-            ctypes.CDLL(None).malloc_trim(0)
-        except (OSError, AttributeError, TypeError):  # not Linux with glibc
-            pass
-    return psutil.Process().memory_info().rss
-
-
-def _stop_if_diverged(loss, norm, log, checkpoint, recipe) -> None:
+def _stop_if_diverged(loss: float, norm: float, log: list[Step], checkpoint: Checkpoint, recipe) -> None:
     first = log[0].loss if log else loss
-    if math.isfinite(loss) and math.isfinite(norm) and loss < 2 * first + 2:
+    if math.isfinite(loss) and math.isfinite(norm) and loss < DIVERGED_FACTOR * first + DIVERGED_NATS:
         return
     checkpoint.put_back()
     raise CourseError(
         f"The loss went from {first:.2f} to {loss:.2f} in {len(log)} steps: it diverges. The weights of "
         f"the last good state were put back; lower learning_rate (now {recipe.learning_rate:g})."
     )
-
-
-class Checkpoint:
-    """Trainable weights, Adam's moments and the log of one training run, in one folder.
-
-    safetensors and JSON only, each written beside its place and renamed into it. ``choices`` tells one
-    run from another (model, data, recipe: anything JSON can hold), together with the names and shapes
-    of ``weights``. ``entry`` is the dataclass of the log's entries, each after any number of updates.
-    Without a folder the weights alone are kept, in memory.
-    """
-
-    def __init__(self, folder, choices, weights, optimizer, entry=Step):
-        self.folder = Path(folder) if folder else None
-        self.weights, self.optimizer, self.entry = weights, optimizer, entry
-        self.copy = {}
-        shapes = {name: list(p.shape) for name, p in weights.items()}
-        text = json.dumps([choices, shapes])
-        self.run = hashlib.sha256(text.encode()).hexdigest()
-
-    def load(self) -> list:
-        """Put the saved state back and return its log; an empty one if there is none for this run."""
-        state, tensors = self._read()
-        if not state["log"]:
-            return []
-        self._put(tensors)
-        for name, p in self.weights.items():
-            if f"mean.{name}" in tensors:  # else a finished run: there is nothing to go on with
-                self.optimizer.state[p] = {
-                    "step": torch.tensor(float(state["updates"])),
-                    "exp_avg": tensors[f"mean.{name}"].to(p.device),
-                    "exp_avg_sq": tensors[f"square.{name}"].to(p.device),
-                }
-        return [self.entry(**step) for step in state["log"]]
-
-    def put_back(self) -> None:
-        """Give the model the weights of the last :meth:`keep`."""
-        self._put(self._read()[1] if self.folder else self.copy)
-
-    def keep(self, log: list, finished: bool = False) -> None:
-        """Write the state; at the start and the end only the weights, a third of it."""
-        if self.folder:
-            self._write(log, finished)
-        elif not finished:
-            self.copy = {f"weight.{name}": p.detach().clone() for name, p in self.weights.items()}
-
-    @torch.no_grad()
-    def _put(self, tensors) -> None:
-        for name, p in self.weights.items():
-            p.copy_(tensors[f"weight.{name}"])
-
-    def _read(self) -> tuple[dict, dict]:
-        from safetensors.torch import load_file
-
-        try:
-            state = json.loads((self.folder / "state.json").read_text())
-            if state["run"] == self.run:
-                return state, load_file(self.folder / state["file"])
-        except Exception:  # no folder, no file, or half-written by something else: start anew
-            pass
-        return {"log": []}, {}
-
-    def _write(self, log, finished) -> None:
-        from safetensors.torch import save_file
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"weight.{name}": p.detach().contiguous() for name, p in self.weights.items()}
-        if log and not finished:
-            for name, p in self.weights.items():
-                if p not in self.optimizer.state:  # kept beside the trained ones
-                    continue
-                tensors[f"mean.{name}"] = self.optimizer.state[p]["exp_avg"].contiguous()
-                tensors[f"square.{name}"] = self.optimizer.state[p]["exp_avg_sq"].contiguous()
-        file = f"step{len(log)}.safetensors"
-        save_file(tensors, self.folder / f"{file}.tmp")
-        (self.folder / f"{file}.tmp").replace(self.folder / file)
-        updates = max((int(s["step"]) for s in self.optimizer.state.values()), default=0)
-        log = [asdict(step) for step in log]
-        content = {"run": self.run, "file": file, "updates": updates, "log": log}
-        (self.folder / "state.json.tmp").write_text(json.dumps(content))
-        (self.folder / "state.json.tmp").replace(self.folder / "state.json")
-        for old in self.folder.glob("step*.safetensors"):
-            if old.name != file:
-                old.unlink()

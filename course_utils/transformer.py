@@ -30,9 +30,11 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     query [..., n, d], key [..., m, d], value [..., m, e], mask broadcastable to [..., n, m].
     Returns ([..., n, e], [..., n, m]). A row whose mask is all False gives NaN.
     """
+    # scores[…, i, j]: how well key j fits query i. A dot product of d random numbers has a spread of √d;
+    # without the division softmax would give nearly all weight to one position, and learn nothing.
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
+        scores = scores.masked_fill(~mask, -math.inf)  # e^−∞ = 0: a weight of exactly 0
     weights = scores.softmax(-1)
     return weights @ value, weights
 
@@ -44,6 +46,7 @@ def causal_mask(length: int) -> Tensor:
 
 def padding_mask(ids: Tensor) -> Tensor:
     """[rows, length] ids → [rows, 1, 1, length], False at padding; fits every head and query."""
+    # Here PAD is an id of its own. Where it is also the end token, the mask must come from lengths.
     return (ids != PAD)[:, None, None, :]
 
 
@@ -71,7 +74,7 @@ class MultiHead(nn.Module):
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * d, d))  # W_q, W_k, W_v stacked
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * d))
-        self.out_proj = nn.Linear(d, d)
+        self.out_proj = nn.Linear(d, d)  # mixes what the heads found, which so far stands side by side
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
@@ -83,6 +86,7 @@ class MultiHead(nn.Module):
             q = F.linear(x, self.in_proj_weight[:d], self.in_proj_bias[:d])
             k, v = F.linear(other, self.in_proj_weight[d:], self.in_proj_bias[d:]).chunk(2, -1)
         found, weights = attention(self.split(q), self.split(k), self.split(v), mask)
+        # [rows, heads, n, d / heads] → [rows, n, heads, d / heads] → [rows, n, d]: the heads side by side
         return self.out_proj(found.transpose(1, 2).flatten(2)), weights
 
     def split(self, x: Tensor) -> Tensor:
@@ -103,7 +107,9 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None):
         normed = self.norm1(x)
         found, weights = self.self_attn(normed, normed, mask)
+        # "x +": the layer adds to what it was given, so gradients have a short way back past all layers.
         x = x + self.dropout(found)
+        # The feed-forward network sees one position at a time; only attention moves anything between them.
         x = x + self.dropout(self.linear2(F.relu(self.linear1(self.norm2(x)))))
         return x, weights
 
@@ -122,6 +128,7 @@ class DecoderLayer(nn.Module):
         normed = self.norm1(y)
         found, own = self.self_attn(normed, normed, mask)
         y = y + self.dropout(found)
+        # Cross-attention: the queries come from the text being written, keys and values from the source.
         found, cross = self.multihead_attn(self.norm2(y), memory, memory_mask)
         y = y + self.dropout(found)
         y = y + self.dropout(self.linear2(F.relu(self.linear1(self.norm3(y)))))
@@ -173,6 +180,7 @@ class Transformer(nn.Module):
         self.decoder = Decoder(layers, d, heads, hidden, dropout)
         self.output = nn.Linear(d, target_words)
         self.dropout = nn.Dropout(dropout)
+        # A buffer goes to the GPU with the model and is not trained; it can be computed, so it is not saved.
         self.register_buffer("positions", sinusoids(longest, d), persistent=False)
 
     def encode(self, source: Tensor):
@@ -185,6 +193,7 @@ class Transformer(nn.Module):
         Padding comes last in a row, so the causal mask hides it from every real word.
         """
         y = self._place(self.target_embedding(target))
+        # All positions at once: the mask keeps position i from seeing the word that it is to predict.
         mask = causal_mask(target.shape[1]).to(target.device)
         y, own, cross = self.decoder(y, memory, mask, padding_mask(source))
         return self.output(y), own, cross
@@ -232,7 +241,7 @@ def batches(examples: Sequence[tuple[list[int], list[int]]], size: int, seed: in
     rng = random.Random(seed)
     order = sorted(examples, key=lambda e: (len(e[0]), len(e[1]), rng.random()))
     parts = [order[i : i + size] for i in range(0, len(order), size)]
-    rng.shuffle(parts)
+    rng.shuffle(parts)  # or an epoch would go from short to long
     return [(pad([s for s, _ in part]), pad([t for _, t in part])) for part in parts]
 
 
@@ -243,6 +252,8 @@ def greedy(model: Transformer, source: Tensor, limit: int = 24) -> Tensor:
     target = torch.full((len(source), 1), START, device=source.device)
     ended = torch.zeros(len(source), dtype=torch.bool, device=source.device)
     while target.shape[1] <= limit and not ended.all():
+        # The whole target again at every step; only the last position's scores are new. A key-value
+        # cache (kvcache.py) would keep the rest.
         logits = model.decode(target, memory, source)[0][:, -1]
         following = logits.argmax(-1).masked_fill(ended, PAD)
         ended = ended | (following == END)

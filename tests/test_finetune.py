@@ -299,6 +299,46 @@ def test_the_learning_rate_warms_up_and_decays():
     assert rates == pytest.approx([0.5, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
 
 
+def test_one_update_moves_the_weights_against_the_gradient_of_the_mean_loss(causal):
+    """By hand: plain gradient descent, the gradient cut to a norm of 1."""
+    rows, rate, name = encode(causal, PROMPTS, ANSWERS), 0.1, "model.layers.0.mlp.up_proj.weight"
+    weight = dict(causal.model.named_parameters())[name]
+    loss = causal.model(**collate(rows, 2)).loss
+    gradients = torch.autograd.grad(loss, list(causal.model.parameters()))
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    own = gradients[[n for n, _ in causal.model.named_parameters()].index(name)]
+    expected = weight.detach() - rate * own / max(norm, 1)
+    optimizer = torch.optim.SGD(causal.model.parameters(), lr=9.0)  # update sets the rate
+    found = finetune.update(causal.model, optimizer, rows, rate, Recipe(9.0), pad_id=2)
+    assert found[0] == pytest.approx(loss.item(), rel=2e-2) and found[1] == pytest.approx(norm.item(), rel=2e-2)
+    assert torch.allclose(weight, expected, atol=1e-2 * own.abs().max().item())
+    assert weight.grad is None
+
+
+def test_an_update_that_is_refused_moves_nothing(causal):
+    def refuse(loss, norm):
+        raise CourseError(f"a loss of {loss} is too much")
+
+    before = digest(causal.model.parameters())
+    optimizer = torch.optim.SGD(causal.model.parameters(), lr=1.0)
+    with pytest.raises(CourseError, match="too much"):
+        finetune.update(causal.model, optimizer, encode(causal, PROMPTS, ANSWERS), 1.0, RECIPE, 2, refuse)
+    assert digest(causal.model.parameters()) == before
+
+
+def test_logits_that_a_model_scales_are_trained_as_it_scales_them(causal):
+    """Granite divides its logits by a number of its own."""
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    torch.manual_seed(0)
+    model = GraniteForCausalLM(GraniteConfig(
+        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, logits_scaling=8.0, initializer_range=0.4, pad_token_id=2,
+    ))  # fmt: skip
+    batch = collate(encode(causal, PROMPTS, ANSWERS), 2)
+    assert torch.allclose(answer_loss(model, batch), model(**batch).loss, atol=1e-5)
+
+
 def test_a_step_is_plain_json(causal):
     log = finetune.train(causal, encode(causal, PROMPTS, ANSWERS), Recipe(1e-3, batch_size=6))
     assert json.loads(json.dumps(log[0].__dict__))["loss"] == log[0].loss
@@ -312,8 +352,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(family, request):
     gradients = []
     for at_once in (1, 12, 99):  # 3 parts, 2 parts, 1 part
         llm.model.zero_grad()
-        recipe = finetune.Recipe(1e-3, tokens_at_once=at_once)
-        loss, _ = finetune._accumulate(llm.model.float(), rows, recipe, 2, "cpu")
+        loss, _ = finetune.add_gradients(llm.model.float(), rows, at_once, pad_id=2)
         gradients.append((loss, [p.grad.clone() for p in llm.model.parameters() if p.grad is not None]))
     for loss, grads in gradients[1:]:
         assert loss == pytest.approx(gradients[0][0], rel=2e-2)

@@ -84,10 +84,11 @@ class Policy:
             input_ids=ids, attention_mask=attention_mask, logits_to_keep=columns,
             output_hidden_states=True, use_cache=False,
         )  # fmt: skip
+        logits = out.logits[:, -len(columns) :]  # a model that knows no logits_to_keep gives all
         # A token is predicted one column earlier: the response's first by the prompt's last.
         before = torch.tensor([[len(p) - 1] for p in asked]) + torch.arange(tokens.shape[1])
         row = torch.arange(len(rows))[:, None]
-        return out.logits[row, before - first], out.hidden_states[-1][row, before]
+        return logits[row, before - first], out.hidden_states[-1][row, before]
 
     def _forward_seq2seq(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoder reads the prompt, the decoder ``start + response``: column t predicts token t."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..finetune import Checkpoint
+from ..checkpoint import Checkpoint, State
 from ..settings import CourseError
 from .config import PPO, RanAway, check_kept
 from .policy import Policy
@@ -71,7 +71,8 @@ def train(
         on_step(entry, iterations)
     if len(log) == iterations:
         return log
-    checkpoint.keep(log)
+    if not log:
+        checkpoint.keep(log, State.UNTRAINED)
     now = [p.detach().clone() for _, p in named]
     start = time.monotonic() - (log[-1].seconds if log else 0.0)
     order = _order(len(prompts), iterations * prompts_at_once, seed)
@@ -89,7 +90,7 @@ def train(
         except RanAway:
             for (_, p), kept in zip(named, good.values()):
                 p.data.copy_(kept)
-            checkpoint.keep(log[:-1])
+            checkpoint.keep(log[:-1], State.RUNNING if log[1:] else State.UNTRAINED)
             raise
         for (_, p), kept, old in zip(named, good.values(), now):
             kept.copy_(old)
@@ -97,7 +98,8 @@ def train(
         if not log:
             _stop_if_hopeless(stats, texts, config)
         log.append(Iteration(number, asdict(stats), texts, time.monotonic() - start))
-        checkpoint.keep(log, finished=number + 1 == iterations)
+        done = number + 1 == iterations
+        checkpoint.keep(log, State.FINISHED if done else State.RUNNING)
         if on_step:
             on_step(log[-1], iterations)
     return log

@@ -163,10 +163,22 @@ def draw_diagram(rows, arrows=(), frames=None, colours=None) -> Drawing:
                     f"The arrow {arrow} runs through the box {name!r}: give it a side, one of "
                     f"{', '.join(SIDES)}."
                 )
+        for other, there in drawing.paths.items():
+            if _lie_on_each_other(path, there):
+                raise ValueError(
+                    f"The arrows {arrow} and {other.rpartition(' ')[0]} lie on each other: give one "
+                    f"a side, one of {', '.join(SIDES)}."
+                )
         drawing.paths[f"{arrow} {number}"] = path
-        _draw_arrow(drawing, path, arrow, twin)
+    for arrow, path in zip(arrows, drawing.paths.values()):
+        _draw_arrow(drawing, path, arrow)
     for title, frame in drawing.frames.items():
         _draw_title(drawing, title, frame)
+    edges = [box for _, box in drawing.texts]  # a label may hang over the edge: the page grows
+    _size(
+        drawing, min(0, *(b.left for b in edges)), min(0, *(b.low for b in edges)),
+        max(width, *(b.right for b in edges)), max(height, *(b.high for b in edges)),
+    )  # fmt: skip
     return drawing
 
 
@@ -367,6 +379,17 @@ def _crosses(path, box: Box) -> bool:
     return False
 
 
+def _lie_on_each_other(one, other) -> bool:
+    """Whether two paths share a stretch of a line, not just a point."""
+    for (ax, ay), (bx, by) in zip(one, one[1:]):
+        for (cx, cy), (dx, dy) in zip(other, other[1:]):
+            if ax == bx == cx == dx and min(max(ay, by), max(cy, dy)) - max(min(ay, by), min(cy, dy)) > 0.1:
+                return True
+            if ay == by == cy == dy and min(max(ax, bx), max(cx, dx)) - max(min(ax, bx), min(cx, dx)) > 0.1:
+                return True
+    return False
+
+
 def _draw_frame(drawing: Drawing, title: str, names: Sequence[str]) -> None:
     inside = [drawing.boxes[name] for name in names]
     frame = Box(
@@ -424,7 +447,7 @@ def _rectangle(drawing: Drawing, box: Box, fill: str, edge: str, **style) -> Non
     )  # fmt: skip
 
 
-def _draw_arrow(drawing: Drawing, path, arrow: Arrow, twin: bool) -> None:
+def _draw_arrow(drawing: Drawing, path, arrow: Arrow) -> None:
     axis, label = drawing.figure.axes[0], arrow.label
     axis.plot(*zip(*path), color=DARK, linewidth=1.4, solid_capstyle="butt", zorder=3)
     axis.annotate(
@@ -443,15 +466,20 @@ def _draw_arrow(drawing: Drawing, path, arrow: Arrow, twin: bool) -> None:
         moves = [(0.08 + width / 2, 0), (-0.08 - width / 2, 0)]
     else:
         moves = [(0, 0.06 + height / 2), (0, -0.06 - height / 2)]
-    backwards = twin and (y1 < y0 or x1 < x0)  # the label of a twin stands on its own side
-    for dx, dy in moves[::-1] if backwards or arrow.side in ("under", "left") else moves:
-        place = Box(x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
-        if not any(place.meets(box) for box in drawing.boxes.values()):
-            text = axis.text(x + dx, y + dy, label, fontsize=SMALLEST, ha="center", va="center",
-                             zorder=4, linespacing=1.15)  # fmt: skip
-            drawing.texts.append((text, place.around(0.05)))
-            return
-    raise ValueError(f"The label {label!r} of an arrow finds no room: shorten it or use a side.")
+    # upright arrows down and level ones back have their label on the other side: so twins keep apart
+    backwards = not arrow.side and (y1 < y0 or x1 < x0) and f"{arrow.end} -> {arrow.start}" in (
+        name.rpartition(" ")[0] for name in drawing.paths
+    )
+    places = [
+        Box(x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
+        for dx, dy in (moves[::-1] if backwards or arrow.side in ("under", "left") else moves)
+    ]
+    free = [p for p in places if not any(p.meets(box) for box in drawing.boxes.values())]
+    clear = [p for p in free if not any(_crosses(path, p) for path in drawing.paths.values())]
+    if not clear:
+        raise ValueError(f"The label {label!r} of an arrow finds no room: shorten it or use a side.")
+    style = {"fontsize": SMALLEST, "ha": "center", "va": "center", "zorder": 4, "linespacing": 1.15}
+    drawing.texts.append((axis.text(*clear[0].middle, label, **style), clear[0].around(0.05)))
 
 
 # ---------------------------------------------------------------- rows of tokens
@@ -612,11 +640,14 @@ def _blank() -> Figure:
 
 
 def _start(drawing: Drawing, width: float, height: float) -> None:
-    """Make the paper, one unit an inch."""
-    drawing.figure.set_size_inches(width, height)
-    axis = drawing.figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(0, width), ylim=(0, height))
-    axis.axis("off")
+    """Make the paper, one unit per inch."""
+    drawing.figure.add_axes((0, 0, 1, 1)).axis("off")
+    _size(drawing, 0, 0, width, height)
+
+
+def _size(drawing: Drawing, left: float, low: float, right: float, high: float) -> None:
+    drawing.figure.set_size_inches(right - left, high - low)
+    drawing.figure.axes[0].set(xlim=(left, right), ylim=(low, high))
 
 
 def _measure(figure: Figure, text: str, size: float, weight: str = "normal") -> tuple[float, float]:

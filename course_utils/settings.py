@@ -1,6 +1,6 @@
 """Which model, data, device and precision a notebook uses, and where that was decided.
 
-The defaults need nothing but the installed wheels. Seven environment variables change them:
+The defaults need nothing but the installed wheels. Eight environment variables change them:
 
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder

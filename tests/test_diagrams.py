@@ -29,9 +29,10 @@ def inside(drawing, text, box) -> bool:
 def in_order(drawing) -> None:
     assert all(inside(drawing, text, box) for text, box in drawing.texts)
     assert not any(a.meets(b) for a, b in itertools.combinations(drawing.boxes.values(), 2))
-    width, height = drawing.figure.get_size_inches()
-    assert width <= diagrams.WIDEST
-    page = diagrams.Box(0, 0, width, height)
+    (left, right), (low, high) = drawing.figure.axes[0].get_xlim(), drawing.figure.axes[0].get_ylim()
+    assert tuple(drawing.figure.get_size_inches()) == pytest.approx((right - left, high - low))
+    assert right - left <= diagrams.WIDEST
+    page = diagrams.Box(left, low, right, high)
     assert all(inside(drawing, text, page) for text in drawing.figure.axes[0].texts)
     assert all(text.get_fontsize() >= 9 for text in drawing.figure.axes[0].texts)
 
@@ -78,6 +79,15 @@ def test_two_arrows_between_the_same_boxes_do_not_lie_on_each_other():
     assert abs(paths["a -> b 0"][0][0] - paths["b -> a 1"][0][0]) > 0.15
 
 
+def test_no_label_is_crossed_by_an_arrow():
+    arrows = [("a -> b", "a long word"), ("b -> a", "another one"), ("a -> c", "third"), ("c -> a", "fourth")]
+    drawing = diagrams.draw_diagram([["a", "c"], ["b", None]], arrows)
+    in_order(drawing)
+    labels = [box for text, box in drawing.texts if text.get_text() not in "abc"]
+    assert len(labels) == 4
+    assert not any(diagrams._crosses(path, box.around(-0.05)) for path in drawing.paths.values() for box in labels)
+
+
 @pytest.mark.parametrize("side", ["over", "under", "left", "right"])
 def test_an_arrow_that_goes_round_crosses_no_box(side):
     rows = [["a", "b", "c"]] if side in ("over", "under") else [["a"], ["b"], ["c"]]
@@ -97,6 +107,7 @@ def test_an_arrow_that_goes_round_crosses_no_box(side):
         (([["a\none", "a\ntwo"]],), "Two different boxes are called 'a'"),
         (([["a", "b", "c"]], [], {"ends": ["a", "c"]}), "covers the box 'b'"),
         (([["a", "b", "c"]], [], {"one": ["a", "b"], "two": ["b", "c"]}), "overlap"),
+        (([["a", "b"]], ["a -> b", "a -> b"]), "The arrows a -> b and a -> b lie on each other"),
         (([["a", "b"]], ["a, b"]), "An arrow is written 'a -> b'"),
         (([["a", "b"]], [("a -> b", "", "behind")]), "has the side 'behind'"),
         (([[None]],), "at least one box"),

@@ -298,7 +298,7 @@ PLANTED = {
         (shallow_copy, "shares its weights"),
         (trains_the_original, "scored last is the one that was trained"),
         (another_order, "The order is"),
-        (untrained_scored, "second score"),
+        (untrained_scored, "never scored"),
         (lambda load, train, score: (score(load()), score(load()), score(load())), "No model was trained"),
     ],
     "lab2.4": [

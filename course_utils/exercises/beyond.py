@@ -144,6 +144,7 @@ def _test_dpo(dpo):
         ("You returned the sum; the loss is the mean over the pairs.", loss(right, mean=torch.sum)),
         ("The sign: a loss is *minus* the log-likelihood.", loss(right, sign=1)),
         ("A loss is one number, the mean over the pairs; yours is one per pair.", loss(right, mean=lambda x: x)),
+        ("The mean was taken of the margins: each pair has a loss of its own, and the mean comes last.", lambda *x: -F.logsigmoid(right(*x).mean())),
         ("The logarithm is missing: that is one minus the probability that the chosen answer wins.", lambda *x: 1 - torch.sigmoid(right(*x)).mean()),
         ("Far from the reference the exponential leaves the range of a computer's numbers, and the loss is inf. F.logsigmoid takes both steps at once.", loss(lambda *x: torch.log(torch.sigmoid(right(*x))), of=lambda x: x)),
         ("Only the chosen answers enter: the loss is about the *difference* of the two implicit rewards.", loss(lambda a, b, c, d, beta: beta * (a - c))),
@@ -173,7 +174,8 @@ def _test_answer_log_prob(answer_log_prob):
     nothing = logits.clone()
     nothing[:, 0] = float("nan")
     nothing[2, 4] = float("-inf")
-    cases = [("", (logits, tokens, mask, 0.7)), ("with T = 1", (logits[:2], tokens[:2], mask[:2], 1.0)), ("NaN outside the answer", (nothing, tokens, mask, 1.5))]
+    small = torch.tensor([[[2.0, 0.0], [1.0, 0.0], [0.0, 3.0]]] * 2), torch.tensor([[0, 1, 1], [1, 0, 0]]), torch.tensor([[0, 1, 1], [0, 1, 0]]).bool()
+    cases = [("", (*small, 0.5)), ("", (logits, tokens, mask, 0.7)), ("with T = 1", (logits[:2], tokens[:2], mask[:2], 1.0)), ("NaN outside the answer", (nothing, tokens, mask, 1.5))]
 
     def summed(over, divided=lambda z, T: z / T, steps=lambda z: z.log_softmax(-1)):
         def slip(z, t, m, T):
@@ -200,6 +202,10 @@ def _test_answer_log_prob(answer_log_prob):
         ("The mask is turned round: that is everything but the answer.", summed(lambda kept, found, m: (found * ~m).sum(1))),
         ("What is outside the answer became NaN: multiplying by a mask does not remove it. Choose with torch.where.", summed(lambda kept, found, m: (found * m).sum(1))),
         ("One number came back for all rows: return one per row.", summed(lambda kept, found, m: kept.sum())),
+        ("Shifted by one: column t of these logits already predicts tokens[:, t].",
+         lambda z, t, m, T: torch.where(m[:, 1:], (z[:, :-1] / T).log_softmax(-1).gather(-1, t[:, 1:, None]).squeeze(-1), 0.0).sum(1)),
+        ("That is the likeliest token's log-probability, not that of the token in the answer.", lambda z, t, m, T: reference_answer(z, z.argmax(-1), m, T)),
+        ("The softmax runs over the tokens of the row: each position has a distribution over the *vocabulary*.", summed(answer, steps=lambda z: z.log_softmax(1))),
         ("Those are probabilities: the logarithm is missing.", summed(answer, steps=lambda z: z.softmax(-1))),
         ("Those are logits: without the softmax they are no log-probabilities.", summed(answer, steps=lambda z: z)),
     ]
@@ -349,7 +355,7 @@ def _test_grpo(grpo):
     mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]]).bool()
     a = torch.tensor([1.0, -1.0, 0.5, -0.25])
     two = [torch.tensor(x) for x in ([[-1.0, -0.4], [-2.0, -0.3]], [[-1.5, -1.0], [-1.5, -0.9]], [[-0.5, -0.8], [-1.2, -1.1]])]
-    cases = [("", (log_probs, old, reference, a, mask, 0.3, 0.2)), ("two answers, another β and ε", (*two, torch.tensor([1.3, -0.7]), torch.ones(2, 2).bool(), 0.05, 0.1))]
+    cases = [("", (*two, torch.tensor([1.3, -0.7]), torch.ones(2, 2).bool(), 0.05, 0.1)), ("answers of several lengths", (log_probs, old, reference, a, mask, 0.3, 0.2))]
     slips = [
         ("The sign: the objective is to be large, the loss is minus it.", _grpo(sign=1)),
         ("You averaged over all tokens at once, so that a long answer counts more. First each answer over its own tokens, then the answers.", _grpo(over="tokens")),
@@ -370,7 +376,7 @@ def _test_grpo(grpo):
         ("The KL is to the *reference*; yours is to the old policy.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, o, o, a, m, beta, clip)),
     ]  # fmt: skip
     compare(grpo, reference_grpo, cases, slips)
-    same_gradient(grpo, reference_grpo, cases[0][1])
+    same_gradient(grpo, reference_grpo, cases[1][1])
 
 
 reference_grpo = grpo

@@ -164,6 +164,8 @@ def _test_token_rewards(token_rewards):
         ("The score is missing.", lambda s, a, b, beta: -beta * (a - b)),
         ("You took the difference without its sign: a token that the policy likes *less* than the reference does earns.", at(-1, of=torch.abs)),
         ("One number came back, the sum: return a reward per token.", lambda s, a, b, beta: s - beta * (a - b).sum()),
+        ("The KL is paid by each token itself, not by the last one for all.", lambda s, a, b, beta: torch.tensor([0.0] * (len(a) - 1) + [s - beta * float((a - b).sum())])),
+        ("β multiplies the score as well: it is the price of the KL alone.", lambda s, a, b, beta: beta * at(-1)(s, a, b, 1.0)),
         ("The score is shared out among the tokens: it is given whole, at the last one.", lambda s, a, b, beta: s / len(a) - beta * (a - b)),
     ]
     compare(token_rewards, reference_rewards, cases, slips)
@@ -182,8 +184,8 @@ def break_even(far, near):
 
 def _test_break_even(break_even):
     cases = [
-        ("", ((1.5, 40.0), (-0.5, 0.0))),
         ("", ((2.0, 24.0), (0.5, 4.0))),
+        ("a near policy that never moved", ((1.5, 40.0), (-0.5, 0.0))),
         ("the far policy scores less", ((-0.5, 12.0), (0.25, 2.0))),
         ("equal scores", ((0.75, 9.0), (0.75, 1.0))),
         ("", ((0.3, 7.0), (-0.9, 1.5))),
@@ -298,7 +300,7 @@ def _test_learning_curve(learning_curve):
         {"scores": [3.0, 5.0, 10.0, -2.0, 1.5], "advantages": [-1.0, 1.0, 0.5, -0.5, 0.0], "kl": [1.0, 3.0, 2.0, 2.0, 0.5]},
         {"scores": [0.25], "advantages": [0.0], "kl": [4.0]},
     ]
-    scores = _mean_of("scores")
+    scores = reference_curve
     slips = [
         ("Whitened advantages have mean 0 in *every* iteration, whatever was learnt.", _mean_of("advantages")),
         ("The spread of whitened advantages is 1 in every iteration, up to the few answers here: it shows nothing either.", _mean_of("advantages", np.std)),
@@ -311,7 +313,10 @@ def _test_learning_curve(learning_curve):
          lambda log: [a - b for a, b in zip(scores(log), _mean_of("kl")(log))]),
         ("You took the first iteration's mean off all of them: the curve has its shape, and no longer its values.", lambda log: [x - scores(log)[0] for x in scores(log)]),
     ]
-    compare(learning_curve, scores, [("", (log,))], slips)
+    compare(learning_curve, reference_curve, [("", (log,))], slips)
+
+
+reference_curve = learning_curve
 
 
 # ------------------------------------------------------------ lab3.7 the clipped objective
@@ -333,6 +338,8 @@ def _test_clipped(clipped):
     slips = [
         ("Nothing is clipped: beyond 1 + ε a good token may earn nothing more.", lambda r, a, e: r * a),
         ("Only clipped: a *bad* token whose ratio grew to 1.5 must still be pushed down. Compare with the product that is not clipped.", band),
+        ("You took the smaller *ratio*: times a negative A it gives the larger product. Compare the products.", lambda r, a, e: torch.minimum(r, r.clamp(1 - e, 1 + e)) * a),
+        ("Outside the band nothing is left at all: the objective stays at the band's edge there, or follows the ratio.", lambda r, a, e: torch.where((r > 1 + e) | (r < 1 - e), 0.0, r * a)),
         ("You took the larger of the two: the objective is the more *pessimistic* one.", lambda r, a, e: torch.maximum(r * a, band(r, a, e))),
         ("The band has a lower edge as well: a bad token whose ratio fell to 0.5 is pushed no further.", lambda r, a, e: torch.minimum(r * a, r.clamp(max=1 + e) * a)),
         ("The *product* was clipped: the band is around the ratio.", lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e))),

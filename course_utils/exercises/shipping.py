@@ -56,6 +56,7 @@ def _test_quantise(quantise):
         ("The largest becomes ±126: the whole numbers go from −127 to 127.", _rows(lambda w: _largest(w) * 127 / 126)),
         ("Small rows got too large a scale: a bound against 0 must be far smaller than any weight.", _rows(_largest, small=1e-2)),
         ("The scale is the mean size of a row: larger weights then leave the range.", _rows(lambda w: w.abs().mean(1, keepdim=True) / 127)),
+        ("The integers are right, the scale is its inverse: integers · scale must give the weights back.", lambda w: (reference_quantise(w)[0], 1 / reference_quantise(w)[1])),
         ("Integers and scales are exchanged: the integers come first.", lambda w: reference_quantise(w)[::-1]),
     ]
 
@@ -92,7 +93,8 @@ def _test_int8_product(int8_product):
 
     outlier = case(2, 6, 4)
     outlier[0][0, 0] = -90.0
-    cases = [("", case(3, 5, 4)), ("many terms", case(1, 300, 2)), ("an outlier in the activations", outlier)]
+    heavy = torch.ones(1, 8), torch.full((2, 8), 127, dtype=torch.int8), torch.tensor([[0.1], [0.5]])
+    cases = [("", (torch.tensor([[1.0, -0.4]]), torch.tensor([[127, -50]], dtype=torch.int8), torch.tensor([[0.02]]))), ("", case(3, 5, 4)), ("a large sum", heavy), ("many terms", case(1, 300, 2)), ("an outlier in the activations", outlier)]
 
     def product(step=lambda x: x.abs().max() / 127, out=lambda s: s.T, kind=torch.int32, weights=lambda w, s: w, round_=torch.round):
         def slip(x, integers, scale):
@@ -104,6 +106,7 @@ def _test_int8_product(int8_product):
 
     slips = [
         ("The sums of products left the range of int8 (−128 to 127): multiply and add in a wider type.", product(kind=torch.int8)),
+        ("The sums of products left the range of int16 (−32,768 to 32,767): multiply and add in a wider type.", product(kind=torch.int16)),
         ("Right, but not in whole numbers: the activations were not rounded, so nothing is saved.", lambda x, w, s: (x @ w.float().T) * s.T),
         ("The weights' scales are missing.", product(out=lambda s: 1.0)),
         ("The activations' scale is missing.", lambda x, w, s: reference_product(x, w, s) / (x.abs().max() / 127)),
@@ -139,7 +142,7 @@ def _ranked(size, remove=lambda weight, sparsity: round(sparsity * weight.numel(
 
 
 def _test_keep_mask(keep_mask):
-    many = torch.randn(20, 30, generator=torch.Generator().manual_seed(0)) * 0.01
+    many = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)) * 0.01
     cases = [
         ("", (torch.tensor([[3.0, -4.0], [0.5, -1.0]]), 0.5)),
         ("a share that is no whole number of weights", (torch.tensor([[0.4, -0.1, 0.2, 5.0, -3.0, 0.7, -0.6]]), 0.4)),
@@ -191,8 +194,9 @@ def _test_distillation_loss(distillation_loss):
 
     sure = torch.tensor([[900.0, 0.0, 30.0], [-4.0, 700.0, 1.0]])
     same = logits(3, 4)
+    small = torch.tensor([[2.0, 0.0, -1.0], [0.0, 3.0, 1.0]]), torch.tensor([[4.0, 1.0, 0.0], [2.0, 0.0, 1.0]])
     cases = [
-        ("", (logits(4, 6), logits(4, 6), 3.0)), ("with T = 1", (logits(2, 5), logits(2, 5), 1.0)), ("with T = 1.5", (logits(5, 3), logits(5, 3), 1.5)),
+        ("", (*small, 3.0)), ("", (logits(4, 6), logits(4, 6), 3.0)), ("with T = 1", (logits(2, 5), logits(2, 5), 1.0)), ("with T = 1.5", (logits(5, 3), logits(5, 3), 1.5)),
         ("a student equal to its teacher", (same, same.clone(), 2.0)), ("a teacher who is quite sure", (logits(2, 3), sure, 2.0)),
     ]  # fmt: skip
 
@@ -229,6 +233,8 @@ def _test_distillation_loss(distillation_loss):
         ("That is the cross-entropy with the teacher's likeliest word. Use its whole distribution.", lambda s, t, T: F.cross_entropy(s, t.argmax(-1))),
         ("That is the cross-entropy with the teacher's distribution: the teacher's own entropy is not taken off, so an equal student does not reach 0.",
          lambda s, t, T: T**2 * F.cross_entropy(s / T, (t / T).softmax(-1))),
+        ("F.kl_div wants the student's *log*-probabilities, as its first argument.", lambda s, t, T: T**2 * F.kl_div((s / T).softmax(-1), (t / T).softmax(-1), reduction="batchmean")),
+        ("The softmax runs over the positions: each position has a distribution over the *vocabulary*.", lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(0), (t / T).softmax(0), reduction="batchmean")),
         (overflow, naive), (overflow, naive_ratio),
     ]  # fmt: skip
     compare(distillation_loss, reference_loss, cases, slips, same=_equal_with_nan)

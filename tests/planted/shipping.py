@@ -132,9 +132,12 @@ def after_a_newline_only(text):
     return shipping.read_action(re.split(r"\nObservation:", text)[0].replace("Observation:", "seen:"))
 
 
-def half_precision(x, integers, scale):
-    step = x.abs().max() / 127
-    return ((x / step).round().to(torch.int8) @ integers.T).float() * step * scale.T
+def product_in(kind):
+    def product(x, integers, scale):
+        step = x.abs().max() / 127
+        return ((x / step).round().to(kind) @ integers.to(kind).T).float() * step * scale.T
+
+    return product
 
 
 PLANTED = {
@@ -151,12 +154,14 @@ PLANTED = {
         (rounded_by(lambda w: rows_of(w).clamp(min=1e-2)), "too large a scale"),
         (rounded_by(lambda w: 127 * rows_of(w)), "one 127th"),
         (lambda w: shipping.quantise(w)[::-1], "exchanged"),
+        (lambda w: (shipping.quantise(w)[0], 127 / w.abs().amax(1, keepdim=True).clamp(min=1e-9)), "its inverse"),
         (lambda w: shipping.quantise(w)[0], "the integers and the scales"),
         (lambda w: shipping.quantise(w.T), "should give"),
         (lambda w: (shipping.quantise(w)[0], w.abs_().amax(1, keepdim=True) / 127), "in place"),
     ],
     "shipping.8": [
-        (half_precision, "range of int8"),
+        (product_in(torch.int8), "range of int8"),
+        (product_in(torch.int16), "range of int16"),
         (lambda x, w, s: (x @ w.float().T) * s.T, "not rounded"),
         (lambda x, w, s: x @ (w * s).T, "not rounded"),
         (lambda x, w, s: shipping.int8_product(x, w, torch.ones_like(s)), "weights' scales are missing"),
@@ -195,6 +200,8 @@ PLANTED = {
         (lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(-1), t.softmax(-1), reduction="batchmean"), "Only the student"),
         (lambda s, t, T: T**2 * ((p := (t / T).softmax(-1)) * (p.log() - (s / T).softmax(-1).log())).sum(-1).mean(), "0 times −inf"),
         (lambda s, t, T: -shipping.distillation_loss(s, t, T), "never negative"),
+        (lambda s, t, T: T**2 * F.kl_div((s / T).softmax(-1), (t / T).softmax(-1), reduction="batchmean"), "*log*-probabilities"),
+        (lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(0), (t / T).softmax(0), reduction="batchmean"), "*vocabulary*"),
         (lambda s, t, T: shipping.distillation_loss(s, t, T).item(), "no gradient"),
     ],
     "shipping.4": [

@@ -241,6 +241,11 @@ HABITS = {
         r"\b(?:person|people|human|somebody)(?:'s|s') (?:summar|reference|answer)\w*"
         r"|\bhuman[- ](?:written|reference|summar)\w*|\bcareful writer", re.I
     ),
+    # A verdict is above 0, below 0 or cannot tell.
+    "real or noise (a verdict)": re.compile(
+        r"\((?:real|noise)\)|\*noise\*|\b(?:is|be|than|inside|within|beyond) (?:the )?noise\b"
+        r"|\breal difference|\bsays? \*?\"?real\b", re.I
+    ),
     "a bracket of more than ten words": re.compile(r"\((?:[^\s()]+\s+){10,}[^\s()]+\)"),
 }  # fmt: skip
 BASELINE = "tests/english_baseline.json"

@@ -1,5 +1,8 @@
 """Intervals, verdicts and corrections against numbers worked out by hand, and by simulation."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -181,3 +184,13 @@ def test_coverage_of_a_share_is_counted_exactly():
     assert coverage.coverage(coverage.FORMS[0], "share 0.5", 1, repeats=0) == 1
     # p = .1: the miss's interval holds it, the hit's does not.
     assert coverage.coverage(coverage.FORMS[0], "share 0.1", 1, repeats=0) == pytest.approx(0.9)
+
+
+def test_no_notebook_has_another_word_for_a_verdict():
+    """Real and noise said whether an interval leaves 0 out, and were read as large and small."""
+    books = sorted(Path(__file__).parents[1].glob("week*/*.ipynb"))
+    assert len(books) == 13
+    for book in books:
+        code = [c for c in json.loads(book.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+        found = [c["id"] for c in code for word in ("real", "noise") if f'"{word}"' in "".join(c["source"]).replace("'", '"')]
+        assert not found, (book.name, found)

@@ -1,6 +1,7 @@
 """Figures: alt text is stored, colours can be told apart, every notebook goes through one way."""
 
 import itertools
+import math
 import re
 from types import SimpleNamespace
 
@@ -155,3 +156,34 @@ def test_every_saved_picture_carries_its_words(path):
     if any(words):
         assert all(words)
         assert all(output.data["text/plain"] == f"[figure] {alt}" for output, alt in zip(outputs, words))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures that plots would show, with their words."""
+    found = []
+    monkeypatch.setattr(plots, "show", lambda figure=None, *, alt: found.append((figure, alt)))
+    return found
+
+
+def test_forest_shows_differences_around_zero_with_room_at_both_ends(drawn):
+    rows = {"better": Interval(0.1, 0.05, 0.15, 9, "dialogue", 0.01), "worse": Interval(-0.3, -0.5, -0.1, 9, "dialogue", 0.01)}
+    plots.forest(rows, "difference", matters=0.02)
+    (figure, alt), = drawn
+    axis = figure.axes[0]
+    assert axis.get_xlim()[0] < -0.5 and axis.get_xlim()[1] > 0.15
+    assert min(axis.get_ylim()) < 0 and max(axis.get_ylim()) > 1  # no row on the frame
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["better", "worse"]
+    assert {t.get_text() for t in axis.texts} == {"+0.10", "-0.30"}
+    assert "-0.30 [-0.50, -0.10]" in alt and "0.02" in alt
+    assert any(set(line.get_xdata()) == {0} for line in axis.lines)  # the line at 0
+
+
+def test_forest_draws_infinite_limits_and_refuses_nothing(drawn):
+    plots.forest({"one": Interval(3.0, -math.inf, math.inf, 1, "word", 1.0), "two": Interval(2.0, 1.0, 3.0, 9, "word", 0.0)}, "words")
+    figure, _ = drawn[0]
+    assert all(np.isfinite(line.get_xdata()).all() for line in figure.axes[0].lines)
+    with pytest.raises(ValueError, match="no interval"):
+        plots.forest({}, "words")
+    with pytest.raises(ValueError, match="no row 'three'"):
+        plots.forest({"one": Interval(1.0, 0.5, 1.5, 9, "word", 0.0)}, "words", baseline="three")

@@ -16,7 +16,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -96,6 +98,25 @@ def same_gradient(answer: Callable, reference: Callable, arguments: tuple, place
             f"The value is right, its gradient with respect to `{name}` is not: {brief(wanted)} is wanted, "
             f"yours is {brief(got)}."
         )
+
+
+def without(*owners: tuple, call: Callable[[], Any], words: str) -> None:
+    """Make the call, and refuse it if it uses one of the functions, given as (owner, name, name …).
+
+    Raises
+    ------
+    Wrong
+        with ``words``.
+    """
+
+    def refuse(*args, **kwargs):
+        raise Wrong(words)
+
+    with ExitStack() as stack:
+        for owner, *names in owners:
+            for name in names:
+                stack.enter_context(mock.patch.object(owner, name, refuse))
+        call()
 
 
 def _attempt(function: Callable, arguments: tuple, errors: Any = EDGE_ERRORS) -> Any:

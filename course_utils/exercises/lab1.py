@@ -7,8 +7,6 @@ notebook has imported.
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
-from unittest import mock
 
 import numpy as np
 import torch
@@ -307,26 +305,13 @@ def _test_softmax_at(softmax_at):
         ("a low temperature", (torch.tensor([60.0, -60.0, 59.9]), 0.1)),
     ]
     cases.compare(softmax_at, softmax_at_of_reference, tries, SOFTMAX_SLIPS)
-    _without(
+    cases.without(
         (torch, "softmax", "log_softmax"),
         (torch.Tensor, "softmax", "log_softmax"),
         (torch.nn.functional, "softmax", "log_softmax", "softmin"),
         call=lambda: softmax_at(logits, 0.5),
         words="Right, but that is the library's softmax. Write it yourself: exp, a sum, a division.",
     )
-
-
-def _without(*owners, call, words):
-    """Raise Wrong with ``words`` if ``call`` uses one of the functions, given as (owner, names …)."""
-
-    def refuse(*args, **kwargs):
-        raise Wrong(words)
-
-    with ExitStack() as stack:
-        for owner, *names in owners:
-            for name in names:
-                stack.enter_context(mock.patch.object(owner, name, refuse))
-        call()
 
 
 softmax_at_of_reference = softmax_at

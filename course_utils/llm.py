@@ -38,7 +38,8 @@ class LLM:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         config = model.config
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
-        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        context = getattr(config, "max_position_embeddings", None)
+        self.context: int | None = context if context and context > 0 else None
         self.can_share = self.family == "decoder-only" and _sees_everything(config)
 
     def __repr__(self) -> str:
@@ -56,7 +57,8 @@ class LLM:
         if self.tokenizer.chat_template is None:
             return "\n\n".join(message["content"] for message in messages)
         return self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
+            list(messages), tokenize=False, add_generation_prompt=True,
+            enable_thinking=False,  # Qwen 3, SmolLM 3: a short answer leaves no room for thinking aloud
         )
 
     def encode(self, text: str) -> list[int]:
@@ -64,7 +66,11 @@ class LLM:
         bos = self.tokenizer.bos_token
         special = not (bos and text.startswith(bos))
         with quiet():  # its warning about long texts comes before our sentence about them
-            return self.tokenizer(text, add_special_tokens=special)["input_ids"]
+            ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+        end = self.tokenizer.eos_token_id
+        if self.family == "decoder-only" and special and ids[-1:] == [end] and not text.endswith(self.tokenizer.eos_token):
+            ids = ids[:-1]  # some tokenizers close every text: the answer must not begin after the end
+        return ids
 
     def generate(self, prompts: Sequence[str], **options) -> list[str]:
         """One answer text a prompt, in the prompts' order. Options as for :meth:`answer`."""
@@ -141,6 +147,11 @@ class LLM:
         for number, row in enumerate(rows):
             if not prompts[number].strip() or not row:
                 raise ValueError(f"Prompt {number} is empty; write at least one word.")
+            if max(row) >= self.model.get_input_embeddings().num_embeddings:
+                raise ValueError(
+                    f"Prompt {number} holds {self.tokenizer.convert_ids_to_tokens(max(row))!r}, a token that "
+                    "the model has no embedding for: its tokenizer was enlarged and the model was not."
+                )
             asked = len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
             if self.context and asked > self.context:
                 raise ValueError(

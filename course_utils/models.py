@@ -5,12 +5,14 @@ Where the embedded model's file comes from is :mod:`.weights`; what one does wit
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from pathlib import Path
 
 import torch
 
+from . import hub
 from .llm import LLM, Answer, in_lower_precision
 from .settings import EMBEDDED, CourseError, Settings, current
 from .weights import (
@@ -35,76 +37,179 @@ __all__ = [
 # Weights, the inputs of the largest layers and a loader's copies, as a multiple of the weights.
 MEMORY_FACTOR = 1.5
 
+POINTER = b"version https://git-lfs"  # what git leaves in place of a file that LFS holds
+
 # peft asks transformers for an attribute under its old name, once for every model it wraps.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 def source(settings: Settings | None = None) -> str:
-    """What ``from_pretrained`` takes for the model the settings name: a folder, or a hub id."""
+    """The folder of the model the settings name: converted, the reader's own, or fetched from the hub.
+
+    Raises
+    ------
+    CourseError
+        if there is no such folder and nothing of that name on the hub, or it cannot be fetched.
+    """
     settings = settings or current()
-    return str(prepare(settings) if settings.model == EMBEDDED else settings.model)
+    if settings.model == EMBEDDED:
+        return str(prepare(settings))
+    return str(_find(settings.model))
+
+
+def _find(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise CourseError(
+            f"COURSE_MODEL={name} does not exist; check its spelling, or unset it to use the embedded model."
+        )
+    return hub.download(name)
 
 
 def load_llm(settings: Settings | None = None) -> LLM:
     """The language model the settings name, in evaluation mode, with its tokenizer.
 
+    A folder that holds an adapter alone gets the base its adapter_config.json names, and is merged
+    into it. Of the model's own ``generation_config`` the ids of special tokens stay; its choices
+    (sampling, a shortest length, forbidden repetitions) go: each call names its own.
+
     Raises
     ------
     CourseError
-        if the model cannot be found, does not generate text, has no tokenizer, or does not fit
-        into memory.
+        if the model cannot be found, is not whole, needs code of its own, does not generate text,
+        has no tokenizer or no end token, or does not fit into memory.
     """
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     settings = settings or current()
-    place = source(settings)
+    place = Path(source(settings))
     name = SMOLLM2.name if settings.model == EMBEDDED else str(settings.model)
+    adapter = _adapter_alone(place, name)
+    base = _base_of(name, adapter) if adapter else place
     with quiet():
-        config = _read_config(place, name)
-        _check_memory(place, name, getattr(torch, settings.dtype))
-        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        dtype = getattr(torch, settings.dtype)
+        model = _load_weights(base, name, getattr(torch, settings.dtype))
+        if adapter:
+            model = _with_adapter(model, place, name)
+        words = place if (place / "tokenizer_config.json").is_file() else base
         try:
-            tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left")
+            tokenizer = AutoTokenizer.from_pretrained(
+                words, padding_side="left", trust_remote_code=False
+            )
         except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"COURSE_MODEL={name} has no usable tokenizer; save it there with "
                 "tokenizer.save_pretrained(folder)."
             ) from error
-        try:
-            model = auto.from_pretrained(place, dtype=dtype, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise CourseError(
-                f"COURSE_MODEL={name} has no readable safetensors weights."
-            ) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    _name_special_tokens(model, tokenizer, name)
     return LLM(model.to(settings.device).eval(), tokenizer, name)
 
 
-def _read_config(place: str, name: str):
+def _adapter_alone(place: Path, name: str) -> str | None:
+    """The base that an adapter's folder names; None for a whole model.
+
+    Raises
+    ------
+    CourseError
+        for a folder that holds both: transformers would put the adapter on the model it may be
+        merged into already.
+    """
+    file = place / "adapter_config.json"
+    if not file.is_file():
+        return None
+    if (place / "config.json").is_file():
+        raise CourseError(
+            f"COURSE_MODEL={name} holds a whole model and an adapter beside it; move the files named "
+            "adapter_* elsewhere if it is merged, else config.json and the model's weights."
+        )
+    try:
+        base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    if not base:
+        raise CourseError(
+            f"COURSE_MODEL={name} is an adapter that does not name its base model; merge it into its "
+            "base (merge_and_unload) and save that."
+        )
+    return base
+
+
+def _base_of(name: str, base: str) -> Path:
+    try:
+        return _find(base)
+    except CourseError as error:
+        raise CourseError(f"COURSE_MODEL={name} is an adapter, and its base is missing: {error}") from error
+
+
+def _with_adapter(model, place: Path, name: str):
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, place).merge_and_unload()
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        raise CourseError(
+            f"The adapter COURSE_MODEL={name} does not fit its base {model.config.name_or_path}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+def _load_weights(place: Path, name: str, dtype: torch.dtype):
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = _read_config(place, name)
+    _check_files(place, name)
+    _check_memory(place, name, dtype)
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    try:
+        model, report = auto.from_pretrained(
+            place, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CourseError(
+            f"The weights of COURSE_MODEL={name} do not fit its config.json: {str(error).splitlines()[0]}"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # the library fills them with random numbers and goes on
+        raise CourseError(
+            f"COURSE_MODEL={name} is not whole: {len(missing)} of its weights are missing, {missing[0]} "
+            "first; save it again, or fetch it again."
+        )
+    return model
+
+
+def _read_config(place: Path, name: str):
     """The model's configuration, if it belongs to a model that generates text."""
     from transformers import AutoConfig
+    from transformers.models.auto import modeling_auto
 
-    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+    file = place / "config.json"
+    if not file.is_file():
         raise CourseError(
             f"The folder COURSE_MODEL={name} holds no config.json; is it a saved model?"
         )
     try:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        if Path(place).is_dir():
+        if '"auto_map"' in file.read_text(encoding="utf-8", errors="replace"):
             raise CourseError(
-                f"transformers cannot read the config.json of COURSE_MODEL={name}; is its model_type a "
-                "language model's?"
+                f"COURSE_MODEL={name} needs code of its own to be read (auto_map in its config.json), "
+                "and the course runs no code from models; choose one that transformers knows."
             ) from error
         raise CourseError(
-            f"COURSE_MODEL={name} is neither a folder nor reachable on the hub; "
-            "unset it to use the embedded model."
+            f"transformers cannot read the config.json of COURSE_MODEL={name}; is its model_type a "
+            "language model's?"
         ) from error
+    known = {
+        table.get(config.model_type)
+        for table in (
+            modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+            modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        )
+    }
     kinds = config.architectures or []
-    generates = ("CausalLM", "ConditionalGeneration", "LMHead", "Seq2Seq")
-    if kinds and not any(word in kind for kind in kinds for word in generates):
+    words = ("CausalLM", "ConditionalGeneration", "LMHead", "Seq2Seq")
+    if kinds and not any(kind in known or any(w in kind for w in words) for kind in kinds):
         raise CourseError(
             f"COURSE_MODEL={name} is a {kinds[0]}, which does not generate text; choose a causal or "
             "sequence-to-sequence language model."
@@ -112,19 +217,68 @@ def _read_config(place: str, name: str):
     return config
 
 
-def _check_memory(place: str, name: str, dtype: torch.dtype) -> None:
-    import psutil
+def _check_files(place: Path, name: str) -> None:
+    """Every weights file is one, and whole; a pickle is refused with what to do instead."""
     from safetensors import SafetensorError, safe_open
 
-    if not Path(place).is_dir():
-        return
-    count = 0
-    for path in Path(place).glob("*.safetensors"):
+    files = sorted(place.glob("*.safetensors"))
+    if not files and list(place.glob("pytorch_model*.bin")):
+        raise CourseError(
+            f"COURSE_MODEL={name} has no readable safetensors weights, only a pickle, which could run "
+            "code; where you trust it, load it with transformers and save_pretrained() it elsewhere."
+        )
+    if not files:
+        raise CourseError(f"COURSE_MODEL={name} has no readable safetensors weights.")
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(len(POINTER)) == POINTER:
+                raise CourseError(
+                    f"{path} is a git-lfs pointer, not the weights; run: git lfs pull"
+                )
         try:
-            with safe_open(path, "pt") as file:  # its header says how many, and not how they are loaded
-                count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
-        except SafetensorError:  # loading says what is wrong with it
-            return
+            with safe_open(path, "pt"):
+                pass
+        except SafetensorError as error:
+            raise CourseError(
+                f"{path} is cut off or damaged ({error}); fetch or save it again."
+            ) from error
+
+
+def _name_special_tokens(model, tokenizer, name: str) -> None:
+    """One end token and one padding token that model and tokenizer agree on; nothing else by default."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    ends = next(
+        (e for e in (own.eos_token_id, getattr(model.config, "eos_token_id", None), tokenizer.eos_token_id) if e is not None),
+        None,
+    )
+    if ends is None:
+        raise CourseError(
+            f"COURSE_MODEL={name} has no end token, so no answer would ever stop; write eos_token_id into "
+            "its generation_config.json."
+        )
+    first = ends[0] if isinstance(ends, list) else ends
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(first)
+    rows = model.get_input_embeddings().num_embeddings
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked: which token it is plays no role
+    starts = (own.decoder_start_token_id, getattr(model.config, "decoder_start_token_id", None))
+    model.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=next((start for start in starts if start is not None), None),
+    )  # fmt: skip
+
+
+def _check_memory(place: Path, name: str, dtype: torch.dtype) -> None:
+    import psutil
+    from safetensors import safe_open
+
+    count = 0
+    for path in place.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:  # its header says how many, and not how they are loaded
+            count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
     weights = count * dtype.itemsize
     free = psutil.virtual_memory().available
     if free < MEMORY_FACTOR * weights:

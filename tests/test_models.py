@@ -220,7 +220,7 @@ def test_a_classifier_is_refused(tmp_path):
 
 def test_an_unknown_model_is_refused(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(CourseError, match="neither a folder nor reachable"):
+    with pytest.raises(CourseError, match="HF_HUB_OFFLINE=1 forbids"):
         models.load_llm(Settings(model="gogle/flan-t5-bsae"))
 
 

@@ -1,0 +1,179 @@
+"""Models as people bring them: whole, cut off, merged, unfinished; used rightly or refused in a sentence."""
+
+import builtins
+import json
+
+import pytest
+import torch
+from conftest import make_tokenizer
+from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers.processors import TemplateProcessing
+from transformers import LlamaForCausalLM, MarianConfig, MarianMTModel
+
+from course_utils import models
+from course_utils.settings import CourseError, Settings
+
+PROMPTS = ["w3 w4 w5", "w3 w4", "w9 w9 w10 w11 w12 w13"]
+
+
+def save(folder, model, tokenizer=None, **files):
+    """A saved model's settings; ``config`` and ``generation_config`` are written over its files."""
+    model.save_pretrained(folder)
+    (tokenizer or make_tokenizer()).save_pretrained(folder)
+    for name, change in files.items():
+        path = folder / f"{name}.json"
+        old = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps({**old, **change}))
+    return Settings(model=str(folder))
+
+
+def greedy(model, prompts, new=8):
+    """The model's own likeliest tokens, one prompt at a time, without a cache or any setting."""
+    found = []
+    for prompt in prompts:
+        ids, more = make_tokenizer()(prompt, return_tensors="pt")["input_ids"], []
+        while len(more) < new and more[-1:] != [2]:
+            with torch.no_grad():
+                logits = model(torch.cat([ids, torch.tensor([more]).long()], 1), use_cache=False).logits
+            more.append(logits[0, -1].argmax().item())
+        found.append(tuple(more))
+    return found
+
+
+def answers(settings, new=8):
+    return [answer.ids for answer in models.load_llm(settings).answer(PROMPTS, max_new_tokens=new)]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"no_repeat_ngram_size": 2}, {"min_length": 20}, {"repetition_penalty": 1.7}, {"num_beams": 3},
+        {"do_sample": True, "temperature": 0.3, "top_k": 5}, {"return_dict_in_generate": True},
+        {"cache_implementation": "static"}, {"num_return_sequences": 2, "do_sample": True},
+        {"stop_strings": ["w5"]}, {"suppress_tokens": [7, 8]}, {"max_length": 3},
+    ],
+    ids=lambda own: next(iter(own)),
+)  # fmt: skip
+def test_greedy_is_greedy_whatever_the_model_holds_of_defaults(tmp_path, llama, own):
+    settings = save(tmp_path / "m", llama, generation_config=own)
+    assert answers(settings) == greedy(llama, PROMPTS)
+
+
+def test_the_end_token_is_found_where_it_is_written(tmp_path, llama):
+    bare = make_tokenizer()
+    bare.eos_token = bare.pad_token = None
+    llm = models.load_llm(save(tmp_path / "tokenizer", llama, bare))
+    assert llm.tokenizer.eos_token_id == llm.tokenizer.pad_token_id == 2
+    assert [a.ids for a in llm.answer(PROMPTS, max_new_tokens=8)] == greedy(llama, PROMPTS)
+    nothing = {"eos_token_id": None}
+    llm = models.load_llm(save(tmp_path / "m", llama, config=nothing, generation_config=nothing))
+    assert llm.model.generation_config.eos_token_id == 2  # the tokenizer's
+    settings = save(tmp_path / "none", llama, bare, config=nothing, generation_config=nothing)
+    with pytest.raises(CourseError, match="no end token"):
+        models.load_llm(settings)
+
+
+def test_a_padding_token_without_an_embedding_is_not_used(tmp_path, llama):
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.add_tokens(["one_more", "another"])
+    llm = models.load_llm(save(tmp_path / "m", llama, tokenizer))
+    assert [a.ids for a in llm.answer(PROMPTS, max_new_tokens=8)] == greedy(llama, PROMPTS)
+    with pytest.raises(ValueError, match="'another', a token that the model has no embedding for"):
+        llm.answer(["w3 another"])
+
+
+def test_a_prompt_does_not_end_with_the_end_token(tmp_path, llama):
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    llm = models.load_llm(save(tmp_path / "m", llama, tokenizer))
+    assert llm.encode("w3 w4") == [1, 6, 7]
+
+
+def test_a_template_that_thinks_aloud_is_told_not_to(tmp_path, llama):
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (
+        "{{ messages[0].content }}{% if not (enable_thinking | default(true)) %} w0{% endif %}"
+    )
+    assert models.load_llm(save(tmp_path / "m", llama, tokenizer)).chat("w3") == "w3 w0"
+
+
+def test_an_adapters_folder_gets_its_base_and_both_in_one_folder_are_refused(tmp_path, llama):
+    save(tmp_path / "base", llama)
+    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    tuned = get_peft_model(LlamaForCausalLM.from_pretrained(tmp_path / "base"), config)
+    tuned.save_pretrained(tmp_path / "run")
+    merged = PeftModel.from_pretrained(
+        LlamaForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "run"
+    ).merge_and_unload()
+    alone = Settings(model=str(tmp_path / "run"))
+    assert answers(alone) == greedy(merged, PROMPTS) != greedy(llama, PROMPTS)
+    both = save(tmp_path / "run", merged)
+    with pytest.raises(CourseError, match="a whole model and an adapter beside it"):
+        models.load_llm(both)
+
+
+def test_an_adapter_whose_base_is_nowhere_says_which_it_needs(tmp_path, llama):
+    (tmp_path / "run").mkdir()
+    file = tmp_path / "run" / "adapter_config.json"
+    file.write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "nobody/nothing"}))
+    with pytest.raises(CourseError, match="is an adapter, and its base is missing: .*nobody/nothing"):
+        models.load_llm(Settings(model=str(tmp_path / "run")))
+    file.write_text("{}")
+    with pytest.raises(CourseError, match="does not name its base"):
+        models.load_llm(Settings(model=str(tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\nsize 5\n"), "git lfs pull"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-500]), "cut off or damaged"),
+        (lambda path: path.unlink(), "no readable safetensors weights"),
+        (lambda path: path.rename(path.with_name("pytorch_model.bin")), "pickle"),
+    ],
+)
+def test_weights_that_are_not_there_whole_are_one_sentence(tmp_path, llama, spoil, words):
+    settings = save(tmp_path / "m", llama)
+    spoil(tmp_path / "m" / "model.safetensors")
+    with pytest.raises(CourseError, match=words):
+        models.load_llm(settings)
+
+
+def test_a_model_that_lacks_weights_is_not_filled_with_random_ones(tmp_path, llama):
+    settings = save(tmp_path / "m", llama, config={"num_hidden_layers": 3})
+    with pytest.raises(CourseError, match="not whole: 9 of its weights are missing"):
+        models.load_llm(settings)
+    settings = save(tmp_path / "n", llama, config={"hidden_size": 16, "head_dim": 8})
+    with pytest.raises(CourseError, match="do not fit its config.json"):
+        models.load_llm(settings)
+
+
+def test_code_in_a_models_folder_is_neither_run_nor_asked_about(tmp_path, llama, monkeypatch):
+    monkeypatch.setattr(builtins, "input", lambda *args: pytest.fail("the reader was asked"))
+    own = {"model_type": "own", "architectures": ["OwnForCausalLM"], "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    settings = save(tmp_path / "m", llama, config=own)
+    (tmp_path / "m" / "own.py").write_text("raise SystemExit('run')")
+    with pytest.raises(CourseError, match="runs no code from models"):
+        models.load_llm(settings)
+
+
+def test_sequence_to_sequence_models_of_any_name_load(tmp_path):
+    config = MarianConfig(
+        vocab_size=60, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
+        decoder_start_token_id=2, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    llm = models.load_llm(save(tmp_path / "m", MarianMTModel(config)))
+    assert llm.family == "encoder-decoder" and len(llm.generate(PROMPTS, max_new_tokens=3)) == 3
+
+
+def test_a_path_in_the_home_folder_and_one_that_does_not_exist(tmp_path, llama, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(tmp_path / "mine", llama)
+    assert answers(Settings(model="~/mine")) == greedy(llama, PROMPTS)
+    for name in ("~/yours", "./yours", "/no/such/folder"):
+        with pytest.raises(CourseError, match="does not exist"):
+            models.load_llm(Settings(model=name))

@@ -20,7 +20,7 @@ def doctor(args) -> int:
             + ("" if good else f"\n     → {cure}")
         )
         failed += not good
-    print("the labs can run" if not failed else f"{failed} thing(s) to mend")
+    print("the labs can run" if not failed else f"{failed} thing(s) to repair")
     return min(failed, 1)
 
 
@@ -153,7 +153,7 @@ def scaling(args) -> int:
 
 
 def detox(args) -> int:
-    """Run Lab 3's experiment with several seeds and prices of KL (ten minutes a run)."""
+    """Run Lab 3's experiment with several seeds and prices of KL (ten minutes per run)."""
     from .studies import detox as study
 
     study.main()

@@ -165,7 +165,7 @@ def moments(optimizer) -> dict[torch.Tensor, dict]:
 
 
 def moment_bytes(optimizer) -> int:
-    """Bytes of both moments; the step counters, four bytes a parameter tensor, are left out."""
+    """Bytes of both moments; the step counters, four bytes per parameter tensor, are left out."""
     states = moments(optimizer).values()
     return held_bytes(state[key] for state in states for key in ("exp_avg", "exp_avg_sq"))
 
@@ -277,7 +277,7 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
     """
     rank, world = dist.get_rank(), dist.get_world_size()
     if options.rows % world:
-        raise CourseError(f"{options.rows} rows a step cannot be shared equally by {world} processes.")
+        raise CourseError(f"{options.rows} rows per step cannot be shared equally by {world} processes.")
     model, encode = make_model(options.model, options.seed)
     parameters = sum(p.numel() for p in model.parameters())
     text = read_text(options.text)
@@ -376,7 +376,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--text", help="a UTF-8 text file to train on (the course's sentences)")
     add("--steps", type=int, default=5)
     add("--rows", type=int, default=8, help="of a batch, over all processes")
-    add("--length", type=int, default=64, help="tokens a row")
+    add("--length", type=int, default=64, help="tokens per row")
     add("--learning-rate", type=float, default=1e-3)
     add("--seed", type=int, default=0)
     add("--checkpoint", help="folder to save to and to go on from")

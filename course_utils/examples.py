@@ -60,7 +60,7 @@ def encode(
     """
     if not prompts or len(prompts) != len(answers):
         raise CourseError(
-            f"Training needs one answer a prompt and at least one; got {len(prompts)} prompts and "
+            f"Training needs one answer per prompt and at least one; got {len(prompts)} prompts and "
             f"{len(answers)} answers."
         )
     limit = min(x for x in (max_length, llm.context, 10**9) if x)

@@ -64,7 +64,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Step:
-    """One update: mean loss in nats a token (before it), learning rate, gradient norm, seconds."""
+    """One update: mean loss in nats per token (before it), learning rate, gradient norm, seconds."""
 
     step: int
     loss: float
@@ -112,7 +112,7 @@ def answer_loss(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @torch.no_grad()
 def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[float]:
-    """Mean negative log-probability of each example's answer, nats a token, in the given order.
+    """Mean negative log-probability of each example's answer, nats per token, in the given order.
 
     The model is measured in evaluation mode (no dropout) and given back in the mode it was in.
     """

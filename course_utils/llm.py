@@ -73,7 +73,7 @@ class LLM:
         return ids
 
     def generate(self, prompts: Sequence[str], **options) -> list[str]:
-        """One answer text a prompt, in the prompts' order. Options as for :meth:`answer`."""
+        """One answer text per prompt, in the prompts' order. Options as for :meth:`answer`."""
         return [answer.text for answer in self.answer(prompts, **options)]
 
     @torch.inference_mode()

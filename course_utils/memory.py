@@ -33,7 +33,7 @@ def training_bytes(
 ) -> dict[str, float]:
     """Bytes to train, by what they are for. The defaults are FP32, Adam, and the 24-byte rule of thumb.
 
-    ``weight, gradient, moments`` are bytes a parameter. So is ``rest``, for activations and temporary
+    ``weight, gradient, moments`` are bytes per parameter. So is ``rest``, for activations and temporary
     tensors: a guess, as they depend on the batch and not on the parameters (:func:`activation_bytes`).
     """
     parts = {"weights": weight, "gradients": gradient, "Adam's moments": moments, "activations and temporary": rest}
@@ -73,7 +73,7 @@ def llama_shape(config) -> dict[str, int]:
 def zero_bytes(
     parameters: float, ranks: int, stage: int, *, weight: float = 4, gradient: float = 4, moments: float = 8
 ) -> dict[str, float]:
-    """Bytes a rank holds at a ZeRO stage: 0 (DDP: all on each), 1 (moments shared out), 2 (gradients
+    """Bytes that a rank holds at a ZeRO stage: 0 (DDP: all on each), 1 (moments shared out), 2 (gradients
     too), 3 (weights too). Activations come on top, and no stage shares them out.
 
     Stage 2 keeps all weights on each rank. PyTorch's ``fully_shard(…, reshard_after_forward=False)`` does

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# {dialogue} is replaced by the turns, one a line.
+# {dialogue} is replaced by the turns, one per line.
 TEMPLATES = {
     "none": "{dialogue}",
     "instruction": "Summarize the following conversation.\n\n{dialogue}\n\nSummary:",

@@ -117,7 +117,7 @@ def plan(flops: float, ratio: float = 20) -> Plan:
 
 @dataclass(frozen=True)
 class Law:
-    """L(N, D) = E + A/N^alpha + B/D^beta, nats a token (Hoffmann et al. 2022, equation 2)."""
+    """L(N, D) = E + A/N^alpha + B/D^beta, nats per token (Hoffmann et al. 2022, equation 2)."""
 
     E: float
     A: float

@@ -79,7 +79,7 @@ def make_model(width: int, seed: int = 0):
 
 
 def next_loss(model, rows: torch.Tensor) -> torch.Tensor:
-    """Mean loss of each row's characters 1 … 128 given those before, nats a character."""
+    """Mean loss of each row's characters 1 … 128 given those before, nats per character."""
     return F.cross_entropy(model(rows[:, :-1]).logits.flatten(0, 1), rows[:, 1:].flatten())
 
 

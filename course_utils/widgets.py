@@ -35,7 +35,7 @@ def decoding_explorer(llm: LLM):
     cache: dict[str, torch.Tensor] = {}
 
     def logits() -> torch.Tensor:
-        if prompt.value not in cache:  # one forward pass a prompt, none a slider
+        if prompt.value not in cache:  # one forward pass per prompt, none a slider
             cache.clear()
             cache[prompt.value] = next_logits(llm, prompt.value)
         return cache[prompt.value]

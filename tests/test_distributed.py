@@ -56,7 +56,7 @@ def test_weights_between_the_steps_and_inside_one(reports):
 def test_what_is_sent(reports):
     n = reports[0]["parameters"]
     assert [report["collectives"] for report in reports] == [
-        {"all_reduce": n},  # 2 n numbers a rank: added up, handed round
+        {"all_reduce": n},  # 2 n numbers per rank: added up, handed round
         {"all_reduce": n, "broadcast": n},  # PyTorch's stage 1 sends the new weights besides
         {"all_gather": n, "reduce_scatter": n},
         {"all_gather": 2 * n, "reduce_scatter": n},
@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_run_is_refused(alone, tmp_path):
 
 def test_the_reason_is_one_sentence():
     assert distributed._reason("[rank0]: ValueError: no such layer\nChildFailedError: \n") == "ValueError: no such layer"
-    assert distributed._reason("x\nCourseError: 3 rows a step cannot be shared.\n") == "3 rows a step cannot be shared."
+    assert distributed._reason("x\nCourseError: 3 rows per step cannot be shared.\n") == "3 rows per step cannot be shared."
     assert distributed._reason("") == "no message"
 
 

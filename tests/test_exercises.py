@@ -202,7 +202,7 @@ def test_an_option_that_says_nothing_is_as_often_right_as_not(quiz):
 
 def test_a_right_choice_is_told_why(capsys):
     two = {"a": ("2 bytes", "BF16."), "b": ("4 bytes", "32 bits are 4 bytes.")}
-    exercise = Question("quiz.1", "How large?", two, "b", "8 bits a byte")
+    exercise = Question("quiz.1", "How large?", two, "b", "8 bits per byte")
     assert judge(exercise, "B") == ("right", "") and exercise.praise == "32 bits are 4 bytes."
     assert judge(exercise, "a") == ("wrong", "BF16.")
     assert "one letter of a, b" in judge(exercise, 3)[1]

@@ -114,7 +114,7 @@ def test_a_long_example_is_left_out_aloud_and_never_cut(causal, capsys):
 
 @pytest.mark.parametrize("prompts, answers", [([], []), (["w3"], ["w4", "w5"])])
 def test_nothing_to_train_on_is_refused(causal, prompts, answers):
-    with pytest.raises(CourseError, match="one answer a prompt"):
+    with pytest.raises(CourseError, match="one answer per prompt"):
         encode(causal, prompts, answers)
 
 

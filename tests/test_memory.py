@@ -144,7 +144,7 @@ def test_activations_of_a_llama_are_as_the_formula_says(llama):
 
 def test_activation_bytes_by_hand():
     shape = {"layers": 2, "width": 4, "inner": 8, "kv_width": 2, "heads": 2, "vocabulary": 10}
-    # a layer: 8·4 + 2·2 + 2 + 2 + 4·8 = 72; twice, and 3·4 + 1 + 10 = 23: 167 numbers a token
+    # a layer: 8·4 + 2·2 + 2 + 2 + 4·8 = 72; twice, and 3·4 + 1 + 10 = 23: 167 numbers per token
     assert memory.activation_bytes(3, 5, **shape) == 3 * 5 * 167 * 4
 
 

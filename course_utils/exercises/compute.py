@@ -23,7 +23,7 @@ def _test_bytes_to_train(bytes_to_train):
     if close(full, 4e9, 1e6):
         raise Wrong("You counted the weights only. Training also holds a gradient and Adam's numbers for each trained weight.")
     if close(full, 12e9, 1e6):
-        raise Wrong("12 bytes a weight: Adam keeps *two* running means, of the gradient and of its square.")
+        raise Wrong("12 bytes per weight: Adam keeps *two* running means, of the gradient and of its square.")
     if close(full, 16 * 8e9, 1e6):
         raise Wrong("That is the number of bits; a byte has eight.")
     if close(full, 16e9, 1e6) and close(part, 16e9, 1e6):
@@ -219,7 +219,7 @@ def _test_choose(choose):
         ((7e9, 8, 80e9, 45e9), "ZeRO-3", "No stage shares activations: 45 GB of them stay on every rank, so only ZeRO-3 fits."),
         ((9e9, 8, 80e9, 20e9), "ZeRO-2", "Moments and gradients must be shared out here, and that is enough."),
         ((30e9, 1, 80e9, 10e9), "does not fit", "With one GPU there is nothing to share with."),
-        ((70e9, 8, 80e9, 10e9), "does not fit", "Even shared by 8, 16 bytes a weight are 140 GB a card: several GPUs do not mean that some stage fits."),
+        ((70e9, 8, 80e9, 10e9), "does not fit", "Even shared by 8, 16 bytes per weight are 140 GB per card: several GPUs do not mean that some stage fits."),
     )
     for arguments, want, why in cases:
         got = choose(*arguments)
@@ -249,8 +249,8 @@ EXERCISES = [
         "What is the gradient of the mean over all tokens, if each rank gives you its own mean?",
         "A rank's weight is its share of the tokens.",
     )),
-    Exercise("compute.6", "ZeRO, bytes a rank", per_rank, _test_per_rank, (
-        "Start from 4, 4 and 8 bytes a weight on every rank.",
+    Exercise("compute.6", "ZeRO, bytes per rank", per_rank, _test_per_rank, (
+        "Start from 4, 4 and 8 bytes per weight on every rank.",
         "Each stage divides one more of the three by the number of ranks.",
     )),
     Exercise("compute.7", "which strategy?", choose, _test_choose, (

@@ -410,7 +410,7 @@ family_for = {
 }
 
 _WHY_NOT = {
-    "search": "search: nothing is written. You need one vector a sentence, computed once, made from words on both sides.",
+    "search": "search: nothing is written. You need one vector per sentence, computed once, made from words on both sides.",
     "assistant": "assistant: any request, long free answers, a growing conversation: one stream of text that is continued.",
     "translator": "translator: one text in, another text out, always the same task, and a small model: read all of it, then write.",
     "moderation": "moderation: one label for a whole comment, ten thousand a second: no text has to be generated.",

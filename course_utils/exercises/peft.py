@@ -63,10 +63,10 @@ def largest_rank(shapes, budget):
 
 
 def _test_largest_rank(largest_rank):
-    shapes = [(10, 20), (20, 10)]  # 60 weights, 240 bytes a rank
+    shapes = [(10, 20), (20, 10)]  # 60 weights, 240 bytes per rank
     got = largest_rank(shapes, 1000)
     if got == 16:
-        raise Wrong("You counted one byte a weight: fp32 takes 4.")
+        raise Wrong("You counted one byte per weight: fp32 takes 4.")
     if got == 5 or isinstance(got, float) and got != int(got):
         raise Wrong("Round down: r = 5 would need 1,200 bytes.")
     if got in (0, 1) and largest_rank(shapes, 4000) in (2, 5):
@@ -141,7 +141,7 @@ def _test_quantise(quantise):
     if integers.dtype != torch.int8:
         raise Wrong(f"The integers are {integers.dtype}: convert them with .to(torch.int8).")
     if scale.numel() == 1:
-        raise Wrong("One scale for the whole matrix: the large row ruins the small one. One a row.")
+        raise Wrong("One scale for the whole matrix: the large row ruins the small one. One per row.")
     if tuple(scale.shape) != (2, 1):
         raise Wrong("The scale has shape [rows, 1], so that it multiplies row by row.")
     if (integers.sign() * W.sign() < 0).any():
@@ -213,7 +213,7 @@ EXERCISES = [
         "amax(1, keepdim=True) keeps the shape [rows, 1]; clamp it away from 0.",
     )),
     Exercise("peft.7", "choose a method", choose, _test_choose, (
-        "Work out how many bytes a weight you have: 0.75 · memory / parameters.",
+        "Work out how many bytes per weight you have: 0.75 · memory / parameters.",
         "Ask in order: full (one variant, ≥ 16)? LoRA (≥ 2)? QLoRA (≥ 0.5)?",
     )),
 ]  # fmt: skip

@@ -166,7 +166,7 @@ ITEMS = [
         "compute.r5", "One row of a matrix has values a hundred times as large. INT8 uses one scale for the matrix. Who pays?", "c",
         ("the large row, which is cut off", "The scale is chosen so that the largest value just fits."),
         ("every row alike", "The large row uses the whole range."),
-        ("the other rows, which keep few levels", "The step is set by the largest value. One scale per row mends it."),
+        ("the other rows, which keep few levels", "The step is set by the largest value. One scale per row repairs it."),
     ),
     # ------------------------------------------------------------ Scaling and domains
     _ask(

@@ -116,7 +116,7 @@ def _test_pair_hits(pair_hits):
     try:
         got = [float(value) for value in got]
     except TypeError:
-        raise Wrong("Return one value a pair, not their mean: the interval needs the single pairs.") from None
+        raise Wrong("Return one value per pair, not their mean: the interval needs the single pairs.") from None
     if got == [0.0, 0.0, 1.0]:
         raise Wrong("That is the wrong way round: a hit is a *chosen* text with the higher score.")
     if got == [1.0, 0.0, 0.0]:

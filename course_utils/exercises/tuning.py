@@ -84,7 +84,7 @@ class _Name:
 
 
 def _uneven_rows(dialogues, make=str):
-    """One to four rows a dialogue, those of one dialogue far apart."""
+    """One to four rows per dialogue, those of one dialogue far apart."""
     rounds = [[n for n in range(dialogues) if n % 4 >= turn] for turn in range(4)]
     return [
         {"dialogue": make(f"dialogue {n}"), "task": f"task {turn}"}

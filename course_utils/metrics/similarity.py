@@ -10,7 +10,7 @@ import torch
 class Embedder:
     """Sentence vectors by mean pooling over an encoder's last layer.
 
-    ``Embedder(*load_encoder())`` uses all-MiniLM-L6-v2: 384 numbers a text.
+    ``Embedder(*load_encoder())`` uses all-MiniLM-L6-v2: 384 numbers per text.
     """
 
     def __init__(self, model, tokenizer):

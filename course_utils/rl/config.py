@@ -11,7 +11,7 @@ from ..settings import CourseError
 
 
 class RanAway(CourseError):
-    """The policy has left the reference by more than ``max_kl`` nats an answer."""
+    """The policy has left the reference by more than ``max_kl`` nats per answer."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PPO:
     temperature: float = 1.0
     max_new_tokens: int = 32
     no_end_penalty: float = 1.0  # taken off the score of a response that never ended
-    max_kl: float = 30.0  # nats an answer; beyond it the run stops
+    max_kl: float = 30.0  # nats per answer; beyond it the run stops
     max_grad_norm: float = 1.0
 
 

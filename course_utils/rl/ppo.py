@@ -54,7 +54,7 @@ def step(
     kl_per_response = torch.where(mask, kl.estimate(old_logprobs, ref_logprobs), 0.0).sum(1)
     if not kl_per_response.mean() < config.max_kl:  # "not <" also stops at NaN
         raise RanAway(
-            f"The KL to the reference is {kl_per_response.mean():.1f} nats an answer: the policy has run "
+            f"The KL to the reference is {kl_per_response.mean():.1f} nats per answer: the policy has run "
             "away. Go back to the last saved adapter and lower the learning rate or raise beta."
         )
 

@@ -23,7 +23,7 @@ from . import detox, write
 
 COMMAND = "python -m course_utils pool"
 DIALOGUES, SAMPLES = 20, 64
-UPDATES, ANSWERS = 20, 16  # of each run; answers an update: 320, as many as PPO samples
+UPDATES, ANSWERS = 20, 16  # of each run; answers per update: 320, as many as PPO samples
 GROUP = 4  # GRPO: answers to one prompt
 RUNS = (("dpo", 3e-4), ("dpo", 1e-3), ("grpo", 1e-3))  # method and learning rate
 DPO_BETA, GRPO_BETA = 0.1, 0.04
@@ -121,7 +121,7 @@ def grpo_update(policy, optimizer, requests, score, number: int) -> dict:
 
 
 def judged(policy: rl.Policy) -> dict:
-    """As Lab 3's runs are judged: answers to all held-out dialogues, and the KL in nats an answer."""
+    """As Lab 3's runs are judged: answers to all held-out dialogues, and the KL in nats per answer."""
     after = detox.measure(policy.llm, heated("test"))
     keep = ("dialogue", "texts", "word_list", "profanity", "rouge1", "length", "ended")
     kl = sum(found := detox.sampled_kl(policy, heated("validation"))) / len(found)

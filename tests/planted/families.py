@@ -180,7 +180,7 @@ PLANTED = {
         (lambda s, f: right.commonest_follower(s, f + 1), "should give"),
     ],
     "families.7": [
-        (WRONG_CHOICE, "one vector a sentence"),
+        (WRONG_CHOICE, "one vector per sentence"),
         ({**right.family_for, "translator": "encoder"}, "read all of it"),
         ({**right.family_for, "assistant": "encoder-decoder"}, "free answers"),
         (["encoder"] * 5, "dictionary"),

@@ -32,7 +32,7 @@ PLANTED = {
         (lambda M, r: torch.linalg.svd(M)[0][:, :r], "M's shape"),
     ],
     "peft.6": [
-        (lambda W: ((W / (W.abs().max() / 127)).round().to(torch.int8), W.abs().max() / 127), "One a row"),
+        (lambda W: ((W / (W.abs().max() / 127)).round().to(torch.int8), W.abs().max() / 127), "One per row"),
         (lambda W: ((W / (s := W.abs().amax(1, keepdim=True) / 127)).trunc().to(torch.int8), s), "do not cut off"),
         (lambda W: ((W / (s := W.abs().amax(1, keepdim=True) / 127)).round(), s), "torch.int8"),
         (lambda W: ((W / (s := W.abs().amax(1, keepdim=True) / 128)).round().to(torch.int32).to(torch.int8), s), "sign flipped"),

@@ -75,7 +75,7 @@ PLANTED = {
     "reward.4": [
         (lambda c, r: [float(x >= y) for x, y in zip(c, r)], "counted as a hit"),
         (lambda c, r: [float(x > y) for x, y in zip(c, r)], "counted as a miss"),
-        (lambda c, r: sum(x > y for x, y in zip(c, r)) / len(c), "one value a pair"),
+        (lambda c, r: sum(x > y for x, y in zip(c, r)) / len(c), "one value per pair"),
         (lambda c, r: [float(x > 0 and y < x) for x, y in zip(c, r)], "sign of a score"),
         (lambda c, r: [float(x < y) for x, y in zip(c, r)], "wrong way round"),
     ],

@@ -21,6 +21,7 @@ from .models import load_encoder
 from .preference import bradley_terry
 from .settings import CourseError
 
+MAX_TOKENS = 128  # of a text; attention over more would cost much and summaries are shorter
 LIST = Path(__file__).parent / "data" / "insults.json"
 
 
@@ -72,7 +73,8 @@ class RewardModel(nn.Module):
     """MiniLM, mean-pooled, and one linear layer: a score for each text, [texts].
 
     The word embeddings are frozen: a word that training never shows keeps its place beside those of
-    like meaning that it does show. It also saves a tenth of the time.
+    like meaning that it does show. It also saves a tenth of the time. Of a text of more than
+    ``MAX_TOKENS`` the *end* is read: what is judged, the answer, comes after what was asked.
     """
 
     def __init__(self, seed: int = 0):
@@ -83,10 +85,13 @@ class RewardModel(nn.Module):
             torch.manual_seed(seed)
             self.head = nn.Linear(self.encoder.config.hidden_size, 1)
 
+    def encode(self, texts: Sequence[str], **options):
+        """The texts as the model reads them: ids and masks, cut on the left."""
+        self.tokenizer.truncation_side = "left"
+        return self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS, **options)
+
     def forward(self, texts: Sequence[str]) -> torch.Tensor:
-        batch = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt"
-        )
+        batch = self.encode(texts, padding=True, return_tensors="pt")
         states = self.encoder(**batch).last_hidden_state
         return self.head(mean_pool(states, batch["attention_mask"])).squeeze(-1)
 
@@ -97,16 +102,32 @@ def train_reward_model(
 ) -> list[float]:  # fmt: skip
     """Fit the scores so that each chosen text beats its rejected one; the loss of every step.
 
+    Pairs whose two texts are the same to the model (equal, or equal after the cut at ``MAX_TOKENS``)
+    teach nothing; they are left out and counted aloud.
+
     Raises
     ------
     CourseError
-        for no pairs, or unequal numbers of chosen and rejected texts.
+        for no pairs, unequal numbers of chosen and rejected texts, or no pair with a difference.
     """
     if not chosen or len(chosen) != len(rejected):
         raise CourseError(
             f"A reward model learns from pairs; got {len(chosen)} chosen and {len(rejected)} "
             "rejected texts."
         )
+    ids = zip(model.encode(chosen)["input_ids"], model.encode(rejected)["input_ids"])
+    kept = [i for i, (better, worse) in enumerate(ids) if better != worse]
+    if not kept:
+        raise CourseError(
+            f"The two texts of each pair are the same in their last {MAX_TOKENS} tokens: nothing can be "
+            "learnt from them; shorten what they share."
+        )
+    if len(kept) < len(chosen):
+        print(
+            f"{len(chosen) - len(kept)} of {len(chosen)} pairs are the same in their last {MAX_TOKENS} "
+            "tokens and are left out"
+        )
+        chosen, rejected = ([texts[i] for i in kept] for texts in (chosen, rejected))
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.01)
     generator, losses = torch.Generator().manual_seed(seed), []

@@ -127,3 +127,15 @@ def test_the_ranking_form_shows_the_pairs_and_the_agreement():
     assert "no pair" in shown.value and "&lt;y&gt;" in form.children[2].children[1].value
     second.value = 2
     assert "A&gt;B" in shown.value and "Mira agree on 1 of your 1 pairs" in shown.value
+
+
+def test_of_a_long_text_the_end_is_judged_and_equal_pairs_are_left_out_aloud(capsys):
+    asked = "Is there a train to Lyon tomorrow morning before nine? " * 20
+    model = rewards.RewardModel()
+    one, other = rewards.score(model, [asked + "Yes, at eight.", asked + "Go away, idiot."])
+    assert abs(one - other) > 1e-4
+    pairs = [["Yes, at eight.", "No idea."], ["Go away.", "No idea."]]
+    rewards.train_reward_model(model, *pairs, epochs=1)
+    assert "1 of 2 pairs are the same in their last 128 tokens" in capsys.readouterr().out
+    with pytest.raises(CourseError, match="last 128 tokens"):
+        rewards.train_reward_model(model, ["a " + asked], ["b " + asked])

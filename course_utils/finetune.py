@@ -21,6 +21,7 @@ import psutil
 import torch
 from torch.nn import functional as F
 
+from . import progress
 from .checkpoint import Checkpoint, State
 from .examples import (
     IGNORED,
@@ -118,7 +119,7 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
     """
     result = [0.0] * len(examples)
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    with evaluating(llm.model):
+    with evaluating(llm.model), progress.Bar("measuring the loss", len(examples)) as bar:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             rows = [examples[i] for i in chosen]
@@ -127,6 +128,7 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
             parts = answer_log_probs(llm.model, batch).split(sizes)
             for i, part in zip(chosen, parts):
                 result[i] = -part.mean().item()
+            bar.at(start + len(chosen))
     return result
 
 
@@ -239,6 +241,7 @@ def train(
     recipe: Recipe,
     folder: Path | str | None = None,
     on_step: Callable[[Step, int], None] | None = None,
+    title: str = "training",
 ) -> list[Step]:
     """Update the model's trainable weights in place and return the log; the model ends in eval mode.
 
@@ -250,7 +253,8 @@ def train(
     folder : where to keep a checkpoint. Called again with the same model, data and recipe after an
         interruption, training goes on from there, with the same result as without one; a finished
         run is read and not repeated. Delete the folder to train afresh.
-    on_step : called with each :class:`Step` and the number of steps, for a bar or a plot.
+    on_step : called with each :class:`Step` and the number of steps, for a plot.
+    title : stands before the bar that a person sees meanwhile (:mod:`course_utils.progress`).
 
     Raises
     ------
@@ -289,21 +293,23 @@ def train(
 
     model.train()
     try:
-        for number in range(len(log), len(plan)):
-            rows = [examples[i] for i in plan[number]]
-            rate = schedule(number, len(plan), recipe)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(recipe.seed * SEEDS_APART + number)  # dropout, the same when resumed
-                loss, norm, used = update(
-                    model, optimizer, rows, rate, recipe, llm.tokenizer.pad_token_id, check_and_keep
-                )
-            if number % RELEASE_EVERY == RELEASE_EVERY - 1:
-                memory_in_use(device, release=True)
-            seconds = before + time.monotonic() - start - saving
-            tokens = sum(len(e.ids) for e in rows)
-            log.append(Step(number, loss, rate, norm, tokens, seconds, used - at_rest))
-            if on_step:
-                on_step(log[-1], len(plan))
+        with progress.Bar(title, len(plan), len(log)) as bar:
+            for number in range(len(log), len(plan)):
+                rows = [examples[i] for i in plan[number]]
+                rate = schedule(number, len(plan), recipe)
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(recipe.seed * SEEDS_APART + number)  # dropout, the same when resumed
+                    loss, norm, used = update(
+                        model, optimizer, rows, rate, recipe, llm.tokenizer.pad_token_id, check_and_keep
+                    )
+                if number % RELEASE_EVERY == RELEASE_EVERY - 1:
+                    memory_in_use(device, release=True)
+                seconds = before + time.monotonic() - start - saving
+                tokens = sum(len(e.ids) for e in rows)
+                log.append(Step(number, loss, rate, norm, tokens, seconds, used - at_rest))
+                bar.at(number + 1, f"loss {loss:.2f}")
+                if on_step:
+                    on_step(log[-1], len(plan))
     except RuntimeError as error:
         if re.search("out of memory|not enough memory|allocate memory", str(error)):
             raise CourseError(

@@ -19,7 +19,7 @@ from .style import ACCENT, DARK, DASHES, GOLD, GREEN, PALE, PALETTE, show, visib
 
 __all__ = [
     "ACCENT", "DARK", "DASHES", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
-    "grid_lines", "live", "next_words", "show", "tokens",
+    "grid_lines", "next_words", "show", "tokens",
 ]  # fmt: skip
 
 
@@ -134,22 +134,3 @@ def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[fl
     ]  # fmt: skip
     span = f"temperature {temperatures[0]} to {temperatures[-1]}"
     show(figure, alt=f"Lines with intervals over {span}: {'; '.join(ends)}.")
-
-
-def live(title: str):
-    """A callback for training: one line that is rewritten in place, and stays in the saved page."""
-    from IPython.display import display
-
-    line = None
-
-    def show(step, steps: int) -> None:
-        nonlocal line
-        done = step.step + 1
-        left = step.seconds / done * (steps - done)
-        text = f"{title}: step {done} of {steps}, loss {step.loss:.2f}, {step.seconds:.0f} s, {left:.0f} s left"
-        if line is None:
-            line = display({"text/plain": text}, raw=True, display_id=True)
-        else:
-            line.update({"text/plain": text}, raw=True)
-
-    return show

@@ -99,6 +99,24 @@ def test_off_is_off(monkeypatch):
     assert progress.watched_in() == "terminal"
 
 
+def test_long_calls_move_a_bar_to_its_end(causal, monkeypatch):
+    from course_utils import examples, finetune
+
+    moved = {}
+
+    class Recorder(progress.Bar):
+        def at(self, done=0, note=""):
+            moved.setdefault((self.title, self.total), []).append(done)
+
+    monkeypatch.setattr(progress, "Bar", Recorder)
+    causal.generate(["w1 w2", "w3"], max_new_tokens=4)
+    rows = examples.encode(causal, ["w1 w2", "w3 w4", "w5 w6"], ["w3", "w4", "w5"])
+    finetune.nll(causal, rows, batch_size=2)
+    finetune.train(causal, rows, finetune.Recipe(1e-3, batch_size=2), title="full")
+    assert moved["writing answers", 2][-1] == 2
+    assert moved["measuring the loss", 3] == [2, 3] and moved["full", 2] == [1, 2]
+
+
 def test_minutes_are_said_as_minutes():
     assert [progress.duration(s) for s in (3.2, 99, 100, 240)] == ["3 s", "99 s", "2 min", "4 min"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from .. import progress
 from ..checkpoint import Checkpoint, State
 from ..settings import CourseError
 from .config import PPO, RanAway, check_kept
@@ -76,32 +77,35 @@ def train(
     now = [p.detach().clone() for _, p in named]
     start = time.monotonic() - (log[-1].seconds if log else 0.0)
     order = _order(len(prompts), iterations * prompts_at_once, seed)
-    for number in range(len(log), iterations):
-        chosen = order[number * prompts_at_once : (number + 1) * prompts_at_once]
-        texts: list[str] = []
+    with progress.Bar("training by PPO", iterations, len(log), patience=0) as bar:
+        bar.at(len(log))
+        for number in range(len(log), iterations):
+            chosen = order[number * prompts_at_once : (number + 1) * prompts_at_once]
+            texts: list[str] = []
 
-        def noted(answers, texts=texts):
-            texts.extend(answers)
-            return score(answers)
+            def noted(answers, texts=texts):
+                texts.extend(answers)
+                return score(answers)
 
-        try:
-            batch = [prompts[i] for i in chosen]
-            stats = step(policy, optimizer, batch, noted, config, seed * 1000 + number)
-        except RanAway:
-            for (_, p), kept in zip(named, good.values()):
-                p.data.copy_(kept)
-            checkpoint.keep(log[:-1], State.RUNNING if log[1:] else State.UNTRAINED)
-            raise
-        for (_, p), kept, old in zip(named, good.values(), now):
-            kept.copy_(old)
-            old.copy_(p.data)
-        if not log:
-            _stop_if_hopeless(stats, texts, config)
-        log.append(Iteration(number, asdict(stats), texts, time.monotonic() - start))
-        done = number + 1 == iterations
-        checkpoint.keep(log, State.FINISHED if done else State.RUNNING)
-        if on_step:
-            on_step(log[-1], iterations)
+            try:
+                batch = [prompts[i] for i in chosen]
+                stats = step(policy, optimizer, batch, noted, config, seed * 1000 + number)
+            except RanAway:
+                for (_, p), kept in zip(named, good.values()):
+                    p.data.copy_(kept)
+                checkpoint.keep(log[:-1], State.RUNNING if log[1:] else State.UNTRAINED)
+                raise
+            for (_, p), kept, old in zip(named, good.values(), now):
+                kept.copy_(old)
+                old.copy_(p.data)
+            if not log:
+                _stop_if_hopeless(stats, texts, config)
+            log.append(Iteration(number, asdict(stats), texts, time.monotonic() - start))
+            done = number + 1 == iterations
+            checkpoint.keep(log, State.FINISHED if done else State.RUNNING)
+            bar.at(number + 1)
+            if on_step:
+                on_step(log[-1], iterations)
     return log
 
 

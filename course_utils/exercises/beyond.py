@@ -350,16 +350,18 @@ def _grpo(clipping="both", kl="k3", paid=-1, over="answers", sign=-1):
 
 
 def _test_grpo(grpo):
-    generator = torch.Generator().manual_seed(0)
-    log_probs, old, reference = (-1.5 * torch.rand(4, 3, generator=generator) for _ in range(3))
-    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]]).bool()
-    a = torch.tensor([1.0, -1.0, 0.5, -0.25])
+    log_probs, old, reference = (torch.tensor(x) for x in (
+        [[-0.7, -1.2, -0.1], [-0.2, -0.5, -0.9], [-0.7, -1.3, -0.6]], [[-0.1, -0.3, -0.4], [-0.8, -1.0, -1.2], [-0.2, -0.4, -1.0]],
+        [[-0.6, -0.8, -1.4], [-0.5, -0.2, -0.6], [-0.4, -1.4, -0.3]]))  # fmt: skip
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool()
+    a = torch.tensor([1.0, -1.0, 0.5])
     two = [torch.tensor(x) for x in ([[-1.0, -0.4], [-2.0, -0.3]], [[-1.5, -1.0], [-1.5, -0.9]], [[-0.5, -0.8], [-1.2, -1.1]])]
     cases = [("", (*two, torch.tensor([1.3, -0.7]), torch.ones(2, 2).bool(), 0.05, 0.1)), ("answers of several lengths", (log_probs, old, reference, a, mask, 0.3, 0.2))]
     slips = [
         ("The sign: the objective is to be large, the loss is minus it.", _grpo(sign=1)),
         ("You averaged over all tokens at once, so that a long answer counts more. First each answer over its own tokens, then the answers.", _grpo(over="tokens")),
         ("Padding still counts in the mean: each answer is divided by its own number of tokens.", _grpo(over="columns")),
+        ("The mask does nothing yet: padding has no gain and no price.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, o, r, a, torch.ones_like(m), beta, clip)),
         ("Each answer's tokens were added up: divide by their number, so that a long answer counts no more.", _grpo(over="sums")),
         ("A loss is one number; yours is one per answer.", _grpo(over="each")),
         ("The KL here is k3, exp(d) − d − 1 with d = log π_ref − log π. k1 as a *loss* has an expected gradient of 0.", _grpo(kl="k1")),

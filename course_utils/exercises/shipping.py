@@ -269,7 +269,7 @@ def tree_value(node):
     raise ValueError(f"not allowed: {ast.unparse(node)}")
 
 
-CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("9 / 2", 4.5), ("8 / 4 / 2", 1.0), ("0 * 5", 0))
+CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0))
 REFUSED = (
     ("().__class__", "an attribute came through: from any object it leads to everything Python can do"),
     ("print(1)", "a call was carried out: the model decides what runs on your machine"),
@@ -307,9 +307,11 @@ def _test_tree_value(tree_value):
         except ValueError as error:
             raise Wrong(f"{text} was refused ({error}). Numbers, + - * / and a minus in front are all allowed.") from error
         if got is None:
-            raise Wrong(f"{text} is {value}; yours returned None: is `return` missing somewhere?")
+            raise Wrong(f"For {text} your function returned None: is `return` missing somewhere?")
         if not alike(got, value) or isinstance(got, bool):
-            raise Wrong(f"{text} is {value}; yours is {brief(got)}. Does each side of an operation go through tree_value itself?")
+            steps = sum(isinstance(node, ast.BinOp | ast.UnaryOp) for node in ast.walk(ast.parse(text)))
+            inside = " Does each side of an operation go through tree_value itself?" if steps > 1 else ""
+            raise Wrong(f"{text} is {value}; yours is {brief(got)}.{inside}")
     for text, why in REFUSED:
         try:
             got = run(text)
@@ -447,7 +449,7 @@ def _test_cost_per_thousand(cost_per_thousand):
         ("You multiplied seconds by a price per *hour*.", lambda t, s, p: 1000 * t / s * p),
         ("An hour has 3,600 seconds, a minute 60: the price is per hour.", lambda t, s, p: 1000 * t / s / 60 * p),
         ("That is the price of one answer; asked is that of a thousand.", lambda t, s, p: t / s / 3600 * p),
-        ("That is the price of a million tokens or of a thousand: count the tokens of a thousand *answers*.", lambda t, s, p: 1000 / s / 3600 * p),
+        ("That is the price of a thousand tokens: an answer has more than one.", lambda t, s, p: 1000 / s / 3600 * p),
         ("Tokens per second are upside down: a faster model must be cheaper.", lambda t, s, p: 1000 * s / t / 3600 * p),
         ("Tokens are multiplied by tokens per second: a faster model must be cheaper.", lambda t, s, p: 1000 * t * s / 3600 * p),
         ("Those are the hours: the price is missing.", lambda t, s, p: 1000 * t / s / 3600),

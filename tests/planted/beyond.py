@@ -180,7 +180,7 @@ PLANTED = {
         (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, r, a, m, -beta, clip), "*pay* the policy"),
         (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, r, r, a, m, beta, clip), "*old* policy"),
         (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, o, a, m, beta, clip), "*reference*"),
-        (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, r, a, torch.ones_like(m), beta, clip), "should give"),
+        (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, r, a, torch.ones_like(m), beta, clip), "mask does nothing"),
         (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, r, a, m, beta, 0.2), "should give"),
         (lambda new, o, r, a, m, beta, clip: beyond.grpo(new, o, r, a, m, beta, clip).item(), "no gradient"),
     ],

@@ -24,17 +24,31 @@ COLUMN = {"summary": "summary", "blunt": "summary_blunt"}  # the answers it lear
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
 
+# Apart (q, v, q_proj, query …), or query, key and value in one layer.
+QUERY_VALUE = r"\.((q|v)(_proj)?|query|value|c_attn|query_key_value|qkv_proj|Wqkv)$"
+
 
 def query_value_layers(model, last: int) -> list[str]:
     """Names of the query and value projections in the last ``last`` layers of the model's decoder.
 
-    For ``LoraConfig(target_modules=…)``. Works for Llama-like and T5-like names.
+    For ``LoraConfig(target_modules=…)``. Knows the names of Llama, T5, BART and BERT and their relatives;
+    where query, key and value are one layer (GPT-2, BLOOM, Falcon), that one.
+
+    Raises
+    ------
+    CourseError
+        if the model has none under a known name.
     """
     found = {}
     for name, _ in model.named_modules():
-        block = re.search(r"(?:layers|block)\.(\d+)\.", name)
-        if block and not name.startswith("encoder.") and re.search(r"\.(q|v)(_proj)?$", name):
+        block = re.search(r"(?:layers?|blocks?|h)\.(\d+)\.", name)
+        if block and not re.match(r"(model\.)?encoder\.", name) and re.search(QUERY_VALUE, name):
             found.setdefault(int(block[1]), []).append(name)
+    if not found:
+        raise CourseError(
+            f"{type(model).__name__} has no query and value layers under a known name; name the layers to "
+            "adapt yourself: LoraConfig(target_modules=[…])."
+        )
     return [name for number in sorted(found)[-last:] for name in found[number]]
 
 

@@ -167,6 +167,28 @@ def test_the_last_layers_of_the_decoder_are_named_whatever_the_family(causal, se
     assert {name.rsplit(".", 1)[1] for name in found} == {"q", "v"}
 
 
+def test_query_and_value_layers_of_other_families():
+    from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
+        GPT2Config,
+        GPT2LMHeadModel,
+        MambaConfig,
+        MambaForCausalLM,
+    )
+
+    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=60, n_embd=16, n_layer=3, n_head=2))
+    assert adapters.query_value_layers(gpt2, last=2) == ["transformer.h.1.attn.c_attn", "transformer.h.2.attn.c_attn"]
+    bart = BartForConditionalGeneration(BartConfig(
+        vocab_size=60, d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16))  # fmt: skip
+    found = adapters.query_value_layers(bart, last=10)
+    assert len(found) == 4 and all(name.startswith("model.decoder.layers.0.") for name in found)
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, state_size=4))
+    with pytest.raises(CourseError, match="MambaForCausalLM has no query and value layers"):
+        adapters.query_value_layers(mamba, last=1)
+
+
 def test_another_model_than_the_embedded_one_gets_an_adapter_of_its_own(seq2seq, tmp_path):
     rows = [{"dialogue": f"w{i} w{i + 1}", "summary_blunt": f"w{i}"} for i in range(3, 9)]
     tuned = adapters.load_or_train("blunt", seq2seq, rows, tmp_path)

@@ -54,6 +54,7 @@ def test_whole_numbers_are_compared_exactly_and_fractions_up_to_rounding():
     assert alike(16_000, 16_000) and not alike(16_001, 16_000)
     assert alike(1 / 3, 0.33333334) and not alike(0.334, 1 / 3) and not alike(float("nan"), 1.0)
     assert alike(torch.tensor([1.0]), np.array([1.0])) and not alike(torch.ones(2, 1), torch.ones(2))
+    assert alike(np.str_("a"), "a") and not alike("b", "a")
     assert alike({"a": [1.0, None]}, {"a": [1.0, None]}) and not alike([1, 2], [1, 2, 3])
 
 

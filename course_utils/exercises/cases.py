@@ -139,6 +139,8 @@ def alike(a: Any, b: Any) -> bool:
 
     NaN equals NaN, so that a slip that overflows is known by it.
     """
+    if isinstance(b, str):
+        return bool(a == b)
     if hasattr(b, "shape") or hasattr(a, "shape"):
         a, b = _array(a), _array(b)
         return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))

@@ -111,10 +111,12 @@ def report(args) -> int:
 
 
 def terms(args) -> int:
-    """Print terms used before they are defined; --glossary writes the page, --write shrinks the list."""
+    """Print terms used too early; --write follows terms that moved, --glossary writes the page."""
     from . import terms as words
 
     known, books = words.load(), words.course()
+    if args.write:
+        known = words.follow(known, books)
     problems = words.definition_problems(known, books)
     early = words.offences(known, books)
     for term, name, cell in early:

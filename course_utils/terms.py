@@ -105,6 +105,35 @@ def definition_problems(terms: list[Term], books: dict[str, object]) -> list[str
     return problems
 
 
+def follow(terms: list[Term], books: dict[str, object], path: Path = TERMS) -> list[Term]:
+    """Where a bold term has moved to one other cell, write that cell into the file; all terms."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    marked = {
+        (name, cell["id"]): bold(cell.source)
+        for name, book in books.items()
+        for cell in book.cells
+        if cell.cell_type == "markdown"
+    }
+    taken = {(term.notebook, term.cell, word) for term in terms for word in term.spellings}
+    for row, term in zip(rows, terms):
+        if term.spellings & marked.get((term.notebook, term.cell), set()):
+            continue
+        homes = [
+            home
+            for home, words in marked.items()
+            if any((*home, word) not in taken for word in term.spellings & words)
+        ]
+        if len(homes) == 1:
+            row["notebook"], row["cell"] = homes[0]
+    path.write_text(_lines(rows), encoding="utf-8")
+    return load(path)
+
+
+def _lines(rows: list[dict]) -> str:
+    """JSON with one row per line, so that changes can be read and merged."""
+    return "[\n" + ",\n".join(" " + json.dumps(r, ensure_ascii=False) for r in rows) + "\n]\n"
+
+
 def offences(terms: list[Term], books: dict[str, object]) -> list[tuple[str, str, str]]:
     """(term, notebook, cell) of each use before the definition, in the order of ``books``.
 
@@ -144,8 +173,7 @@ def listed(root: Path = Path(".")) -> set[tuple[str, str]]:
 def shrink(found: set[tuple[str, str]], root: Path = Path(".")) -> None:
     """Strike from the list what no longer offends."""
     left = [{"term": term, "notebook": name} for term, name in sorted(listed(root) & found)]
-    rows = ",\n".join(" " + json.dumps(row, ensure_ascii=False) for row in left)
-    (root / OFFENDERS).write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+    (root / OFFENDERS).write_text(_lines(left), encoding="utf-8")
 
 
 def place(term: Term, books: dict[str, object]) -> str:

@@ -133,6 +133,22 @@ def test_the_list_shrinks_and_never_grows(tmp_path):
     assert terms.listed(tmp_path) == {("y", "a")}
 
 
+def test_the_file_follows_a_term_that_moved_to_one_cell(tmp_path):
+    path = tmp_path / "terms.json"
+    rows = [
+        {"term": name, "definition": "A.", "notebook": "b", "cell": "c1"}
+        for name in ("token", "score", "value")
+    ]
+    path.write_text(json.dumps(rows))
+    books = {
+        "a": book("**value**"),
+        "b": book("# B", "the **score**", "**tokens**", "a **value**"),
+    }
+    followed = terms.follow(terms.load(path), books, path)
+    homes = {term.term: (term.notebook, term.cell) for term in followed}
+    assert homes == {"token": ("b", "c2"), "score": ("b", "c1"), "value": ("b", "c1")}
+
+
 def test_the_glossary_names_the_section_above_the_bold_word():
     books = {"week1/b": book("# B: and more", "### 1.2 Pieces\n\n**token**\n\n### 1.3 Else")}
     term = Term("token", "A piece.", "week1/b", "c1", ("word piece",))

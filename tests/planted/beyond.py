@@ -326,6 +326,7 @@ RIGHT = {
     "beyond.3": [
         with_cross_entropy,
         with_logsumexp,
+        lambda z, t, m, T: (token_log_probs(z, t, T).nan_to_num(0.0, 0.0, 0.0) * m).sum(1),
         lambda z, t, m, T: torch.stack([token_log_probs(z, t, T)[i][m[i]].sum() for i in range(len(z))]),
         lambda z, t, m, T: [sum((z[i, k] / T).log_softmax(0)[t[i, k]] for k in range(z.shape[1]) if m[i, k]) for i in range(len(z))],
     ],

@@ -494,11 +494,12 @@ def draw_tokens(rows, colours=None) -> Drawing:
         name: [(_cell_text(cell), "") if isinstance(cell, str) else (_cell_text(cell[0]), cell[1])
                for cell in row] for name, row in rows.items()
     }  # fmt: skip
-    kinds = {kind: None for row in table.values() for _, kind in row if kind}
-    fills = dict(zip([*(colours or {}), *(k for k in kinds if k not in (colours or {}))], KINDS))
-    fills = {**fills, **(colours or {}), "": "#ffffff"}
-    if len(kinds) > len(KINDS) + len(colours or {}):
-        raise ValueError(f"{len(kinds)} kinds of tokens; {len(KINDS)} can be told apart.")
+    given = dict(colours or {})
+    kinds = dict.fromkeys([*given, *(kind for row in table.values() for _, kind in row if kind)])
+    free = [fill for fill in KINDS if fill not in given.values()]
+    if len(kinds) - len(given) > len(free):
+        raise ValueError(f"{len(kinds)} kinds of tokens; {len(given) + len(free)} can be told apart.")
+    fills = {"": "#ffffff", **dict(zip((k for k in kinds if k not in given), free)), **given}
     margin = 0.2 + max(_measure(figure, name, 10)[0] for name in table)
     columns = max(map(len, table.values()))
     widths = [

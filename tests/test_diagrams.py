@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from matplotlib.colors import to_rgba
 
 from course_utils import diagrams
 
@@ -144,9 +145,18 @@ def test_each_kind_of_token_has_its_colour_and_stands_in_the_legend():
     assert {"read", "scored"} <= {text.get_text() for text in drawing.figure.axes[0].texts}
 
 
+def test_colours_that_are_given_are_kept_and_no_other_kind_gets_them():
+    rows = {"row": [("a", "read"), ("b", "scored")]}
+    drawing = diagrams.draw_tokens(rows, {"scored": diagrams.PALE})
+    read, scored = [patch.get_facecolor() for patch in drawing.figure.axes[0].patches][:2]
+    assert scored == to_rgba(diagrams.PALE) and read == to_rgba(diagrams.DARK)
+
+
 def test_too_many_kinds_and_empty_rows_are_refused():
     with pytest.raises(ValueError, match="kinds"):
         diagrams.draw_tokens({"row": [("a", f"kind {i}") for i in range(9)]})
+    with pytest.raises(ValueError, match="6 kinds of tokens; 5 can be told apart"):
+        diagrams.draw_tokens({"row": [("a", f"kind {i}") for i in range(6)]}, {"kind 0": diagrams.GOLD})
     with pytest.raises(ValueError, match="at least one row"):
         diagrams.draw_tokens({})
 

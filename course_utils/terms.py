@@ -77,8 +77,9 @@ def prose(source: str) -> str:
 
 
 def bold(source: str) -> set[str]:
-    """The bold words of a cell, in lower case, with and without a final s."""
+    """The bold words of a cell, in lower case, with and without a final s or "(abbreviation)"."""
     spans = {span.strip(" .:").lower() for span in BOLD.findall(lint.prose(source))}
+    spans |= {re.sub(r" \([^)]*\)$", "", span) for span in spans}
     return spans | {span.removesuffix("s") for span in spans}
 
 

@@ -112,6 +112,8 @@ def test_opening_and_headings_may_announce_what_their_own_notebook_defines():
 def test_a_term_must_be_bold_in_its_cell_and_in_no_other():
     good = {"b": book("# B", "**Tokens** are pieces; **word piece.**")}
     assert terms.definition_problems([TOKEN], good) == []
+    short = {"b": book("# B", "a **Token (T)**")}
+    assert terms.definition_problems([TOKEN], short) == []
     assert terms.definition_problems([TOKEN], {"b": book("# B", "tokens")}) == [
         "'token' is not bold in b c1"
     ]

@@ -39,8 +39,10 @@ plt.rcParams.update(
 def show(figure: Figure | None = None, *, alt: str) -> None:
     """Show a figure (by default the current one) and store what it shows in words.
 
-    ``alt``, one or two sentences, is saved with the picture twice: as the text that stands in for it
-    where pictures are not shown, and as the ``alt`` that nbconvert writes into a page. Raises a
+    ``alt``, one or two sentences, is saved with the picture twice: as the text that takes its place
+    where pictures are not shown (a terminal, a reader of the file), and in the output's metadata,
+    which nbconvert's classic template writes as the ``alt`` of the page. JupyterLab 4.6 and GitHub
+    read neither, which is why a sentence under each picture says what one should see. Raises a
     ValueError if it is empty.
     """
     alt = " ".join(alt.split())

@@ -184,9 +184,9 @@ def hub(args) -> int:
 
     from . import hub_server
 
-    with hub_server.serving(args.folder, args.port) as server:
+    with hub_server.serving(args.folder, args.port, host=args.host) as server:
         print(f"serving {', '.join(hub_server.repositories(args.folder)) or 'nothing yet'}")
-        print(f"on this machine, for example: HF_ENDPOINT={server.url} HF_HUB_OFFLINE=0 make lab")
+        print(f"there, for example: HF_ENDPOINT={server.url} HF_HUB_OFFLINE=0 make lab")
         print("Ctrl+C ends it", flush=True)
         try:
             while True:
@@ -218,6 +218,9 @@ def main(argv: list[str] | None = None) -> int:
             )
         if function is hub:
             command.add_argument("folder", type=Path)
+            command.add_argument(
+                "--host", default="127.0.0.1", help="0.0.0.0: for the other machines of a class, too"
+            )
             command.add_argument("--port", type=int, default=0, help="default: a free one")
     args = parser.parse_args(argv)
     try:

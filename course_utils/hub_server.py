@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -189,10 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path | str, port: int = 0, fault: Fault = lambda path: None):
-    """The address of a hub that serves ``folder`` on 127.0.0.1 until the block ends.
+def serving(
+    folder: Path | str, port: int = 0, fault: Fault = lambda path: None, host: str = "127.0.0.1"
+):
+    """The address of a hub that serves ``folder`` until the block ends, to this machine alone.
 
-    ``port`` 0 takes a free one. The yielded server has ``url`` and ``asked``, the paths of all requests.
+    ``port`` 0 takes a free one; ``host`` "0.0.0.0" serves the network as well. The yielded server has ``url`` and ``asked``, the paths of all requests.
 
     Raises
     ------
@@ -205,11 +208,12 @@ def serving(folder: Path | str, port: int = 0, fault: Fault = lambda path: None)
     about = {"root": root, "fault": staticmethod(fault), "asked": []}
     handler = type("Handler", (_Handler,), about)
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = ThreadingHTTPServer((host, port), handler)
     except OSError as error:
         raise CourseError(f"Port {port} is taken; choose another with --port.") from error
     server.daemon_threads = True
-    server.url, server.asked = f"http://127.0.0.1:{server.server_port}", about["asked"]
+    name = socket.gethostname() if host == "0.0.0.0" else host
+    server.url, server.asked = f"http://{name}:{server.server_port}", about["asked"]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -37,7 +37,7 @@ def _with_replacement(proxy, judged, n):
     return sum(v * ((i + 1) ** n - i**n) for i, v in enumerate(ranked)) / len(ranked) ** n
 
 
-def _test_best_of_n(best_of_n):
+def _test_best_of_n(theirs):
     proxy, judged = [0.3, 2.0, -1.0, 1.1, 0.9, -0.2], [1.0, 0.0, 5.0, 2.0, 7.0, -3.5]
     cases = [("", (proxy, judged, 2)), ("", (proxy, judged, 4)), ("a set of one answer", (proxy, judged, 1)),
              ("all of them", (proxy, judged, 6)), ("arrays", (np.array(proxy[:5]), np.array([1, 0, 5, 2, 7]), 3))]  # fmt: skip
@@ -53,12 +53,12 @@ def _test_best_of_n(best_of_n):
          lambda p, j, n: sum(v * math.comb(i, n - 1) for i, v in enumerate(j)) / math.comb(len(j), n)),
         ("That is the plain mean of the pool, whatever n is.", lambda p, j, n: np.mean(j)),
     ]
-    compare(best_of_n, reference_best, cases, slips)
+    compare(theirs, best_of_n, cases, slips)
     many = [math.sin(7 * i) for i in range(64)], [float(i % 5) for i in range(64)]
     started = time.thread_time()
     try:
         with time_limit(1.0):
-            best_of_n(many[0][:23], many[1][:23], 11)
+            theirs(many[0][:23], many[1][:23], 11)
         slow = time.thread_time() - started > 0.3
     except TooLong:
         slow = True
@@ -68,11 +68,8 @@ def _test_best_of_n(best_of_n):
             "there are 1.8e18: *count* the sets that an answer wins, do not visit them."
         )
     for n in (3, 32, 64):
-        if not close(best_of_n(*many, n), reference_best(*many, n), 1e-6):
-            raise Wrong(f"Right for small pools; for {n} of 64 answers the value should be {reference_best(*many, n):.4f}.")
-
-
-reference_best = best_of_n
+        if not close(theirs(*many, n), best_of_n(*many, n), 1e-6):
+            raise Wrong(f"Right for small pools; for {n} of 64 answers the value should be {best_of_n(*many, n):.4f}.")
 
 
 # ------------------------------------------------------------ beyond.7 is the proxy exploited?
@@ -84,7 +81,7 @@ def exploited(proxy, judges):
     return [name for name, (low, high, wanted) in judges.items() if (high < 0 if wanted == "up" else low > 0)]
 
 
-def _test_exploited(exploited):
+def _test_exploited(theirs):
     judges = {"word list": (-0.6, -0.4, "down"), "ROUGE-1": (-0.08, -0.03, "up"), "facts": (-0.2, 0.01, "up"), "grammar": (-0.05, 0.3, "up"), "length": (0.5, 2.0, "down")}
     edges = {"a": (0.0, 0.3, "down"), "b": (-0.3, 0.0, "up"), "c": (0.01, 0.2, "down"), "d": (0.02, 0.4, "up"), "e": (-0.4, -0.02, "down")}
     cases = [
@@ -110,10 +107,7 @@ def _test_exploited(exploited):
         ("The proxy's score rose only if its *whole* interval is above 0.", worse(right, lambda p: p[1] > 0)),
         ("The proxy's score rose only if its *whole* interval is above 0; this one begins at 0.", worse(right, lambda p: p[0] >= 0)),
     ]
-    compare(exploited, reference_exploited, cases, slips)
-
-
-reference_exploited = exploited
+    compare(theirs, exploited, cases, slips)
 
 
 # ------------------------------------------------------------ beyond.2 the loss of DPO
@@ -125,7 +119,7 @@ def dpo(policy_chosen, policy_rejected, reference_chosen, reference_rejected, be
     return -F.logsigmoid(chosen - rejected).mean()
 
 
-def _test_dpo(dpo):
+def _test_dpo(theirs):
     pairs = [torch.tensor(x) for x in ([-10.0, -9.0, -20.5], [-14.0, -9.5, -18.0], [-12.0, -9.5, -19.0], [-11.0, -8.0, -18.5])]
     far = [torch.tensor([x]) for x in (-2500.0, -500.0, -400.0, -600.0)]
     start = [torch.tensor(x) for x in ([-7.0, -3.5], [-9.0, -1.0], [-7.0, -3.5], [-9.0, -1.0])]
@@ -149,12 +143,9 @@ def _test_dpo(dpo):
         ("Far from the reference the exponential leaves the range of a computer's numbers, and the loss is inf. F.logsigmoid takes both steps at once.", loss(lambda *x: torch.log(torch.sigmoid(right(*x))), of=lambda x: x)),
         ("Only the chosen answers enter: the loss is about the *difference* of the two implicit rewards.", loss(lambda a, b, c, d, beta: beta * (a - c))),
     ]
-    compare(dpo, reference_dpo, cases, slips)
+    compare(theirs, dpo, cases, slips)
     for place in (0, 1):
-        same_gradient(dpo, reference_dpo, cases[0][1], place)
-
-
-reference_dpo = dpo
+        same_gradient(theirs, dpo, cases[0][1], place)
 
 
 # ------------------------------------------------------------ beyond.3 spot the bug: another margin
@@ -166,7 +157,7 @@ def answer_log_prob(logits, tokens, answer_mask, temperature):
     return torch.where(answer_mask, chosen, 0.0).sum(1)
 
 
-def _test_answer_log_prob(answer_log_prob):
+def _test_answer_log_prob(theirs):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 5, 4, generator=generator) * 2
     tokens = torch.randint(4, (3, 5), generator=generator)
@@ -197,23 +188,20 @@ def _test_answer_log_prob(answer_log_prob):
         ("All tokens still count: the policy chose the answer's only.", summed(lambda kept, found, m: found.sum(1))),
         ("The temperature does nothing yet: the policy in question samples from softmax(logits / T).", summed(answer, not_divided)),
         ("The logits are divided by the temperature, not multiplied with it.", summed(answer, times)),
-        ("The log-probabilities were divided by the temperature; it belongs to the logits, before the softmax.", lambda z, t, m, T: reference_answer(z, t, m, 1.0) / T),
+        ("The log-probabilities were divided by the temperature; it belongs to the logits, before the softmax.", lambda z, t, m, T: answer_log_prob(z, t, m, 1.0) / T),
         ("You averaged over the answer. log p of a whole answer is a *sum*; a mean makes a long answer as likely as a short one.", summed(lambda kept, found, m: kept.sum(1) / m.sum(1))),
         ("The mask is turned round: that is everything but the answer.", summed(lambda kept, found, m: (found * ~m).sum(1))),
         ("What is outside the answer became NaN: multiplying by a mask does not remove it. Choose with torch.where.", summed(lambda kept, found, m: (found * m).sum(1))),
         ("One number came back for all rows: return one per row.", summed(lambda kept, found, m: kept.sum())),
         ("Shifted by one: column t of these logits already predicts tokens[:, t].",
          lambda z, t, m, T: torch.where(m[:, 1:], (z[:, :-1] / T).log_softmax(-1).gather(-1, t[:, 1:, None]).squeeze(-1), 0.0).sum(1)),
-        ("That is the likeliest token's log-probability, not that of the token in the answer.", lambda z, t, m, T: reference_answer(z, z.argmax(-1), m, T)),
+        ("That is the likeliest token's log-probability, not that of the token in the answer.", lambda z, t, m, T: answer_log_prob(z, z.argmax(-1), m, T)),
         ("The softmax runs over the tokens of the row: each position has a distribution over the *vocabulary*.", summed(answer, steps=lambda z: z.log_softmax(1))),
         ("Those are probabilities: the logarithm is missing.", summed(answer, steps=lambda z: z.softmax(-1))),
         ("Those are logits: without the softmax they are no log-probabilities.", summed(answer, steps=lambda z: z)),
     ]
-    compare(answer_log_prob, reference_answer, cases, slips)
-    same_gradient(answer_log_prob, reference_answer, cases[0][1])
-
-
-reference_answer = answer_log_prob
+    compare(theirs, answer_log_prob, cases, slips)
+    same_gradient(theirs, answer_log_prob, cases[0][1])
 
 
 # ------------------------------------------------------------ beyond.8 both answers of a pair
@@ -230,7 +218,7 @@ def _first(rule):
     return lambda c, r, s: next((n for n in range(len(c)) if rule(c, r, s, n)), None)
 
 
-def _test_displaced(displaced):
+def _test_displaced(theirs):
     cases = [
         ("", ([0.0, 0.4, -0.2, -1.5, -1.0], [0.0, -0.5, -0.6, -3.0, -4.0], 0.25)),
         ("both get likelier", ([0.0, 0.2, 1.5], [0.0, 0.1, 0.5], 0.1)),
@@ -241,7 +229,7 @@ def _test_displaced(displaced):
         ("exactly the slack", ([-0.5, -0.75], [-1.0, -1.0], 0.5)),
         ("at once", ([-0.4, 0.5], [-0.6, -1.0], 0.3)),
     ]
-    right = reference_displaced
+    right = displaced
     slips = [
         ("The slack is ignored: noise of that size at the start is no fall.", lambda c, r, s: right(c, r, 0.0)),
         ("The slack belongs to the chosen answer's fall, not to the margin.", _first(lambda c, r, s, n: c[n] < 0 and c[n] - s > r[n])),
@@ -255,10 +243,7 @@ def _test_displaced(displaced):
         ("Return None where it never happens.", lambda c, r, s: -1 if right(c, r, s) is None else right(c, r, s)),
         ("That is the last such update; asked is the first.", lambda c, r, s: next((n for n in reversed(range(len(c))) if c[n] < -s and c[n] > r[n]), None)),
     ]
-    compare(displaced, right, cases, slips)
-
-
-reference_displaced = displaced
+    compare(theirs, right, cases, slips)
 
 
 # ------------------------------------------------------------ beyond.4 spot the bug: praise for the worst
@@ -270,7 +255,7 @@ def advantages(scores):
     return torch.where(spread > 1e-6, centred / spread.clamp(min=1e-6), 0.0)
 
 
-def _test_advantages(advantages):
+def _test_advantages(theirs):
     cases = [
         ("", (torch.tensor([[1.0, 5.0, 3.5], [7.0, 11.0, 10.5]]),)),
         ("one group of equal scores beside another", (torch.tensor([[0.25, 0.25, 0.25, 0.25], [-1.0, 2.0, 0.5, 4.0]]),)),
@@ -301,13 +286,10 @@ def _test_advantages(advantages):
         ("That is divided by the variance: take the standard deviation.", over(row, lambda s: s.var(1, keepdim=True))),
         ("That standard deviation divides by n; torch.std divides by n − 1.", over(row, lambda s: s.std(1, keepdim=True, correction=0))),
         ("A group whose scores are all equal must get zeros; yours divides by a spread of 0.", lambda s: (s - row(s)) / s.std(1, keepdim=True)),
-        ("If *one* group's scores are all equal, only that group gets zeros.", lambda s: torch.zeros_like(s) if (s.std(1) < 1e-6).any() else reference_advantages(s)),
-        ("Right up to the sign: a score above the group's mean is *good* news.", lambda s: -reference_advantages(s)),
+        ("If *one* group's scores are all equal, only that group gets zeros.", lambda s: torch.zeros_like(s) if (s.std(1) < 1e-6).any() else advantages(s)),
+        ("Right up to the sign: a score above the group's mean is *good* news.", lambda s: -advantages(s)),
     ]
-    compare(advantages, reference_advantages, cases, slips, same=_almost_equal)
-
-
-reference_advantages = advantages
+    compare(theirs, advantages, cases, slips, same=_almost_equal)
 
 
 def _almost_equal(a, b):
@@ -345,7 +327,7 @@ def _grpo(clipping="both", kl="k3", paid=-1, over="answers", sign=-1):
     return slip
 
 
-def _test_grpo(grpo):
+def _test_grpo(theirs):
     log_probs, old, reference = (torch.tensor(x) for x in (
         [[-0.7, -1.2, -0.1], [-0.2, -0.5, -0.9], [-0.7, -1.3, -0.6]], [[-0.1, -0.3, -0.4], [-0.8, -1.0, -1.2], [-0.2, -0.4, -1.0]],
         [[-0.6, -0.8, -1.4], [-0.5, -0.2, -0.6], [-0.4, -1.4, -0.3]]))  # fmt: skip
@@ -357,27 +339,24 @@ def _test_grpo(grpo):
         ("The sign: the objective is to be large, the loss is minus it.", _grpo(sign=1)),
         ("You averaged over all tokens at once, so that a long answer counts more. First each answer over its own tokens, then the answers.", _grpo(over="tokens")),
         ("Padding still counts in the mean: each answer is divided by its own number of tokens.", _grpo(over="columns")),
-        ("The mask does nothing yet: padding has no gain and no price.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, o, r, a, torch.ones_like(m), beta, clip)),
+        ("The mask does nothing yet: padding has no gain and no price.", lambda p, o, r, a, m, beta, clip: grpo(p, o, r, a, torch.ones_like(m), beta, clip)),
         ("Each answer's tokens were added up: divide by their number, so that a long answer counts no more.", _grpo(over="sums")),
         ("A loss is one number; yours is one per answer.", _grpo(over="each")),
         ("The KL here is k3, exp(d) − d − 1 with d = log π_ref − log π. k1 as a *loss* has an expected gradient of 0.", _grpo(kl="k1")),
         ("In k3 the difference is turned round: d = log π_ref − log π.", _grpo(kl="turned")),
         ("The KL here is k3, exp(d) − d − 1, not k2, d² / 2.", _grpo(kl="square")),
         ("You *pay* the policy for leaving the reference: the KL is taken off the gain.", _grpo(paid=1)),
-        ("β is missing: the KL is multiplied by it.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, o, r, a, m, 1.0, clip)),
+        ("β is missing: the KL is multiplied by it.", lambda p, o, r, a, m, beta, clip: grpo(p, o, r, a, m, 1.0, clip)),
         ("The KL to the reference is missing.", _grpo(kl="none")),
         ("Nothing is clipped: a ratio beyond 1 + ε must earn no more.", _grpo(clipping="none")),
         ("Only the clipped product: a bad token whose ratio grew must still be pushed down. Take the smaller of the two.", _grpo(clipping="only")),
         ("You took the larger of the two products: the objective is the more pessimistic one.", _grpo(clipping="larger")),
         ("The log-probability was taken for the ratio: that is exp(log π − log π_old).", _grpo(clipping="raw")),
-        ("The ratio is to the *old* policy; yours is to the reference.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, r, r, a, m, beta, clip)),
-        ("The KL is to the *reference*; yours is to the old policy.", lambda p, o, r, a, m, beta, clip: reference_grpo(p, o, o, a, m, beta, clip)),
+        ("The ratio is to the *old* policy; yours is to the reference.", lambda p, o, r, a, m, beta, clip: grpo(p, r, r, a, m, beta, clip)),
+        ("The KL is to the *reference*; yours is to the old policy.", lambda p, o, r, a, m, beta, clip: grpo(p, o, o, a, m, beta, clip)),
     ]  # fmt: skip
-    compare(grpo, reference_grpo, cases, slips)
-    same_gradient(grpo, reference_grpo, cases[1][1])
-
-
-reference_grpo = grpo
+    compare(theirs, grpo, cases, slips)
+    same_gradient(theirs, grpo, cases[1][1])
 
 
 # ------------------------------------------------------------ beyond.9 when training pays
@@ -390,7 +369,7 @@ def pays_off(training_tokens, tokens_per_answer, n):
     return math.floor(training_tokens / saved) + 1
 
 
-def _test_pays_off(pays_off):
+def _test_pays_off(theirs):
     cases = [
         ("", (9_800, 34, 16)), ("level after exactly 25 answers", (1_000, 10, 5)), ("", (7, 3, 2)), ("", (100, 30, 3)),
         ("nothing to choose from", (500, 20, 1)), ("a training that costs nothing", (0, 12, 4)), ("", (50_001, 12.5, 3)),
@@ -405,13 +384,10 @@ def _test_pays_off(pays_off):
         ("Level is not cheaper: after exactly 25 answers both have generated as much.", answers_of(lambda t, n: (n - 1) * t, math.ceil)),
         ("Rounded down: after that many answers training has not paid off yet.", answers_of(lambda t, n: (n - 1) * t, math.floor)),
         ("Round up, to the first whole number of answers at which it is cheaper.", answers_of(lambda t, n: (n - 1) * t, round)),
-        ("That is the number of *tokens*, not of answers.", lambda T, t, n: reference_pays(T, t, n) * t if n > 1 else None),
+        ("That is the number of *tokens*, not of answers.", lambda T, t, n: pays_off(T, t, n) * t if n > 1 else None),
         ("n does not enter: best of n writes n texts for each answer.", answers_of(lambda t, n: t)),
     ]
-    compare(pays_off, reference_pays, cases, slips)
-
-
-reference_pays = pays_off
+    compare(theirs, pays_off, cases, slips)
 
 
 # ------------------------------------------------------------ beyond.6 a reviser of one rule
@@ -437,7 +413,7 @@ def _without_bare(text, insults, marks=""):
     return " ".join(w for w in text.split() if w.lower().strip(marks) not in low)
 
 
-def _test_revise_by_rule(revise_by_rule):
+def _test_revise_by_rule(theirs):
     insults = ["idiot", "clown", "know-it-all", "pest", "d*mn", "Judas"]
     cases = [
         (remark, (text, insults))
@@ -466,10 +442,7 @@ def _test_revise_by_rule(revise_by_rule):
         ("The text came back as it was.", lambda t, i: t),
         ("That is the list of insults' words found, or what they were replaced by: the rest of the text is wanted.", lambda t, i: " ".join(w for w in t.split() if w.lower().strip(",.!") in i)),
     ]
-    compare(revise_by_rule, reference_reviser, cases, slips)
-
-
-reference_reviser = revise_by_rule
+    compare(theirs, revise_by_rule, cases, slips)
 
 
 EXERCISES: list[Exercise] = [

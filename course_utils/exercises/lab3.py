@@ -30,7 +30,7 @@ def _from(start_of, cut=True):
     return responses
 
 
-def _test_response_ids(response_ids):
+def _test_response_ids(theirs):
     batch = [[2, 2, 5, 7, 8, 9, 2, 2], [5, 2, 6, 7, 8, 3, 4, 2]]
     cases = [
         ("", (batch, [2, 4], 2)),
@@ -49,14 +49,11 @@ def _test_response_ids(response_ids):
         ("You removed every end token and kept what stands behind it: the answer ends at the *first*.",
          lambda rows, lengths, eos: [[t for t in row[max(lengths) :] if t != eos] for row in rows]),
         ("The answer ends *before* its first end token; yours still holds it.",
-         lambda rows, lengths, eos: [r + [eos] if eos in row[max(lengths) :] else r for row, r in zip(rows, reference_ids(rows, lengths, eos))]),
+         lambda rows, lengths, eos: [r + [eos] if eos in row[max(lengths) :] else r for row, r in zip(rows, response_ids(rows, lengths, eos))]),
         ("You looked for the end token in the whole row: padding and prompt may hold it, too.",
          lambda rows, lengths, eos: [row[max(lengths) : row.index(eos)] if eos in row else row[max(lengths) :] for row in rows]),
     ]
-    compare(response_ids, reference_ids, cases, slips)
-
-
-reference_ids = response_ids
+    compare(theirs, response_ids, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.2 spot the bug: 31 nats
@@ -67,7 +64,7 @@ def policy_and_reference(base, tuned, rl):
     return reference + rl, reference
 
 
-def _test_policy_and_reference(policy_and_reference):
+def _test_policy_and_reference(theirs):
     cases = [
         ("", (torch.tensor([1.0, 2.0]), torch.tensor([0.5, -0.75]), torch.tensor([-0.25, 0.3]))),
         ("before the first update", (torch.tensor([1.5]), torch.tensor([0.4]), torch.tensor([0.0]))),
@@ -81,10 +78,7 @@ def _test_policy_and_reference(policy_and_reference):
         ("Policy and reference are exchanged: the first of the two is the one that is trained.", lambda b, t, r: (b + t, b + t + r)),
         ("Both stay what they were: without rl the policy learns nothing.", lambda b, t, r: (b + t, b + t)),
     ]
-    compare(policy_and_reference, reference_pair, cases, slips)
-
-
-reference_pair = policy_and_reference
+    compare(theirs, policy_and_reference, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.3 spot the bug: nan
@@ -96,7 +90,7 @@ def sum_log_probs(log_probs, lengths):
     return torch.where(mask, log_probs, 0.0).sum(1)
 
 
-def _test_sum_log_probs(sum_log_probs):
+def _test_sum_log_probs(theirs):
     log_probs = torch.tensor([[-1.0, -2.5, -4.0, -8.0], [-1.5, -3.0, -5.0, -7.0], [-0.5, -9.0, -6.0, -3.5]])
     nothing = torch.tensor([[-1.25, float("nan")], [-2.0, -0.75], [-3.0, float("-inf")]])
     cases = [("", (log_probs, torch.tensor([2, 4, 1]))), ("NaN and −inf in the padding", (nothing, torch.tensor([1, 2, 1])))]
@@ -115,10 +109,7 @@ def _test_sum_log_probs(sum_log_probs):
         ("You left NaN out and kept the rest of the padding, which may hold numbers as well.", lambda x, n: x.nansum(1)),
         ("One number came back for all rows together: return one per row.", finite(lambda x, n, kept: kept.sum())),
     ]
-    compare(sum_log_probs, reference_sums, cases, slips)
-
-
-reference_sums = sum_log_probs
+    compare(theirs, sum_log_probs, cases, slips)
 
 
 def _columns(table):
@@ -134,7 +125,7 @@ def token_rewards(score, log_probs, reference, beta):
     return rewards
 
 
-def _test_token_rewards(token_rewards):
+def _test_token_rewards(theirs):
     cases = [
         ("", (2.0, torch.tensor([-1.0, -1.25, -2.0]), torch.tensor([-1.5, -1.25, -1.0]), 0.1)),
         ("one token, a bad score", (-0.7, torch.tensor([-0.5]), torch.tensor([-2.0]), 0.3)),
@@ -164,10 +155,7 @@ def _test_token_rewards(token_rewards):
         ("β multiplies the score as well: it is the price of the KL alone.", lambda s, a, b, beta: beta * at(-1)(s, a, b, 1.0)),
         ("The score is shared out among the tokens: it is given whole, at the last one.", lambda s, a, b, beta: s / len(a) - beta * (a - b)),
     ]
-    compare(token_rewards, reference_rewards, cases, slips)
-
-
-reference_rewards = token_rewards
+    compare(theirs, token_rewards, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.10 why a nat costs
@@ -178,7 +166,7 @@ def break_even(far, near):
     return max(0.0, (far_score - near_score) / (far_kl - near_kl))
 
 
-def _test_break_even(break_even):
+def _test_break_even(theirs):
     cases = [
         ("", ((2.0, 24.0), (0.5, 4.0))),
         ("a near policy that never moved", ((1.5, 40.0), (-0.5, 0.0))),
@@ -194,10 +182,7 @@ def _test_break_even(break_even):
         ("Upside down: that is nats per point of score; a price is score per nat.", lambda f, n: max(0.0, (f[1] - n[1]) / (f[0] - n[0])) if f[0] != n[0] else 0.0),
         ("Each policy's score over its own KL is no price at which the two meet.", lambda f, n: max(0.0, f[0] / f[1] - (n[0] / n[1] if n[1] else 0.0))),
     ]
-    compare(break_even, reference_price, cases, slips)
-
-
-reference_price = break_even
+    compare(theirs, break_even, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.11 REINFORCE on three words
@@ -207,25 +192,22 @@ def push(probs, drawn, reward, baseline):
     return [((k == drawn) - p) * (reward - baseline) for k, p in enumerate(probs)]
 
 
-def _test_push(push):
+def _test_push(theirs):
     cases = [
         ("", ([0.5, 0.3, 0.2], 0, 3.0, 1.0)),
         ("worse than the baseline", ([0.6, 0.1, 0.3], 2, 8.0, 9.5)),
         ("a baseline of 0", ([0.25, 0.25, 0.5], 1, -2.0, 0.0)),
     ]
     slips = [
-        ("The baseline is missing: a reward of 8 is bad news where 9.5 was expected.", lambda p, w, r, b: reference_push(p, w, r, 0.0)),
+        ("The baseline is missing: a reward of 8 is bad news where 9.5 was expected.", lambda p, w, r, b: push(p, w, r, 0.0)),
         ("Only the logit of the drawn word moves; the words that were not drawn must give way.", lambda p, w, r, b: [(k == w) * (r - b) for k in range(len(p))]),
         ("Only the drawn word's logit moves: the others have a gradient as well, 0 − p.", lambda p, w, r, b: [(k == w) * (1 - q) * (r - b) for k, q in enumerate(p)]),
-        ("The sign is turned: a reward above the baseline must push the drawn word *up*.", lambda p, w, r, b: [-x for x in reference_push(p, w, r, b)]),
-        ("The reward is missing: every draw gets the same push.", lambda p, w, r, b: reference_push(p, w, 1.0, 0.0)),
-        ("The push is weighted by the word's probability once more. It was drawn: that has happened.", lambda p, w, r, b: [p[w] * x for x in reference_push(p, w, r, b)]),
+        ("The sign is turned: a reward above the baseline must push the drawn word *up*.", lambda p, w, r, b: [-x for x in push(p, w, r, b)]),
+        ("The reward is missing: every draw gets the same push.", lambda p, w, r, b: push(p, w, 1.0, 0.0)),
+        ("The push is weighted by the word's probability once more. It was drawn: that has happened.", lambda p, w, r, b: [p[w] * x for x in push(p, w, r, b)]),
         ("The baseline is taken off the gradient; it belongs to the reward.", lambda p, w, r, b: [((k == w) - q) * r - b for k, q in enumerate(p)]),
     ]
-    compare(push, reference_push, cases, slips)
-
-
-reference_push = push
+    compare(theirs, push, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.5 advantages
@@ -241,19 +223,19 @@ def advantages_of(rewards, values, lam):
 
 
 def _forwards(rewards, values, lam):
-    return reference_advantages(rewards, values, 0.0)[:1] + [
+    return advantages_of(rewards, values, 0.0)[:1] + [
         delta + lam * before
-        for delta, before in zip(reference_advantages(rewards, values, 0.0)[1:], reference_advantages(rewards, values, 0.0))
+        for delta, before in zip(advantages_of(rewards, values, 0.0)[1:], advantages_of(rewards, values, 0.0))
     ]
 
 
-def _test_advantages_of(advantages_of):
+def _test_advantages_of(theirs):
     r, v = [0.5, -1.0, 2.0], [0.3, 0.8, -0.4]
     cases = [
         ("with λ = 0", (r, v, 0.0)), ("with λ = 1", (r, v, 1.0)), ("with λ = 0.5", (r, v, 0.5)),
         ("one token", ([1.0], [0.4], 0.9)), ("", ([0.0, 0.25, -0.5, 1.5], [0.6, -0.2, 0.7, 0.1], 0.8)),
     ]  # fmt: skip
-    rest = reference_advantages
+    rest = advantages_of
 
     def returns(r, v, lam):
         return [a + now for a, now in zip(rest(r, v, lam), v)]
@@ -273,10 +255,7 @@ def _test_advantages_of(advantages_of):
         ("Each token takes from the one *before* it: A_t needs A_t+1, so start at the end.", _forwards),
         ("One number came back, for the whole answer: return an advantage per token.", lambda r, v, lam: [sum(r)]),
     ]
-    compare(advantages_of, rest, cases, slips)
-
-
-reference_advantages = advantages_of
+    compare(theirs, rest, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.6 spot the bug: a curve at 0
@@ -290,13 +269,13 @@ def _mean_of(name, of=np.mean):
     return lambda log: [float(of(iteration[name])) for iteration in log]
 
 
-def _test_learning_curve(learning_curve):
+def _test_learning_curve(theirs):
     log = [
         {"scores": [-1.0, 2.0, 2.0], "advantages": [-1.5, 0.5, 1.0], "kl": [0.0, 0.0, 0.0]},
         {"scores": [3.0, 5.0, 10.0, -2.0, 1.5], "advantages": [-1.0, 1.0, 0.5, -0.5, 0.0], "kl": [1.0, 3.0, 2.0, 2.0, 0.5]},
         {"scores": [0.25], "advantages": [0.0], "kl": [4.0]},
     ]
-    scores = reference_curve
+    scores = learning_curve
     slips = [
         ("Whitened advantages have mean 0 in *every* iteration, whatever was learnt.", _mean_of("advantages")),
         ("The spread of whitened advantages is 1 in every iteration, up to the few answers here: it shows nothing either.", _mean_of("advantages", np.std)),
@@ -309,10 +288,7 @@ def _test_learning_curve(learning_curve):
          lambda log: [a - b for a, b in zip(scores(log), _mean_of("kl")(log))]),
         ("You took the first iteration's mean off all of them: the curve has its shape, and no longer its values.", lambda log: [x - scores(log)[0] for x in scores(log)]),
     ]
-    compare(learning_curve, reference_curve, [("", (log,))], slips)
-
-
-reference_curve = learning_curve
+    compare(theirs, learning_curve, [("", (log,))], slips)
 
 
 # ------------------------------------------------------------ lab3.7 the clipped objective
@@ -322,7 +298,7 @@ def clipped(ratio, advantage, epsilon):
     return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
 
 
-def _test_clipped(clipped):
+def _test_clipped(theirs):
     ratio = torch.tensor([1.0, 1.5, 0.5, 1.5, 0.5, 1.1, 0.75])
     advantage = torch.tensor([2.0, 1.0, 1.0, -1.0, -1.0, -3.0, 0.0])
     table = torch.tensor([[0.85, 1.4], [1.3, 0.6]]), torch.tensor([[-0.5, 0.7], [1.7, -2.0]])
@@ -339,20 +315,17 @@ def _test_clipped(clipped):
         ("You took the larger of the two: the objective is the more *pessimistic* one.", lambda r, a, e: torch.maximum(r * a, band(r, a, e))),
         ("The band has a lower edge as well: a bad token whose ratio fell to 0.5 is pushed no further.", lambda r, a, e: torch.minimum(r * a, r.clamp(max=1 + e) * a)),
         ("The *product* was clipped: the band is around the ratio.", lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e))),
-        ("That is a loss: the objective is to be large, without the minus.", lambda r, a, e: -reference_clipped(r, a, e)),
-        ("One number came back, the mean: return one value per token; the mean is taken later.", lambda r, a, e: reference_clipped(r, a, e).mean()),
-        ("One number came back, the smallest of all: each token has a smaller one of its own two.", lambda r, a, e: reference_clipped(r, a, e).min()),
+        ("That is a loss: the objective is to be large, without the minus.", lambda r, a, e: -clipped(r, a, e)),
+        ("One number came back, the mean: return one value per token; the mean is taken later.", lambda r, a, e: clipped(r, a, e).mean()),
+        ("One number came back, the smallest of all: each token has a smaller one of its own two.", lambda r, a, e: clipped(r, a, e).min()),
     ]
     try:
-        compare(clipped, reference_clipped, cases, slips)
+        compare(theirs, clipped, cases, slips)
     except RuntimeError as error:
         if "Boolean value of Tensor" in str(error):
             raise Wrong("Python compares two whole tensors there, and cannot. Each token needs the smaller of *its* two numbers.") from None
         raise
-    same_gradient(clipped, reference_clipped, cases[0][1])
-
-
-reference_clipped = clipped
+    same_gradient(theirs, clipped, cases[0][1])
 
 
 # ------------------------------------------------------------ lab3.8 spot the bug: a z that scatters too little
@@ -363,7 +336,7 @@ def z_score(mean_before, sd_before, mean_after, sd_after, n):
     return (mean_before - mean_after) / standard_error
 
 
-def _test_z_score(z_score):
+def _test_z_score(theirs):
     cases = [("", (5.0, 3.0, 2.0, 4.0, 25)), ("a rise", (0.2, 0.5, 0.75, 1.2, 7)), ("", (-1.0, 2.0, -2.5, 0.3, 100))]
 
     def over(of, sign=1):
@@ -386,10 +359,7 @@ def _test_z_score(z_score):
         ("That is the relative change, (before − after) / before: no spread enters and no n.", lambda a, sa, b, sb, n: (a - b) / a),
         ("You divided by n − 1: the standard deviations are given, nothing is estimated here.", over(lambda sa, sb, n: ((sa**2 + sb**2) / (n - 1)) ** 0.5)),
     ]
-    compare(z_score, reference_z, cases, slips)
-
-
-reference_z = z_score
+    compare(theirs, z_score, cases, slips)
 
 
 # ------------------------------------------------------------ lab3.9 a sign-flip test
@@ -410,11 +380,11 @@ def _exact(differences, factors=(-1, 1), size=abs, strict=False):
     return float(np.mean([m > seen if strict else m >= seen for m in means]))
 
 
-def _test_sign_flip_p(sign_flip_p):
+def _test_sign_flip_p(theirs):
     draws, near = 3_000, 0.04  # near: more than four standard errors of a share of 3,000
     irregular = [2.5, 2.0, -0.25, -0.375, -0.125, -0.5]  # in eighths, so that sums are exact
     fall = [-1.0, -1.0, -1.0, -1.0, 2.0, -1.0]
-    got = [sign_flip_p(d, draws, 0) for d in (irregular, fall)]
+    got = [theirs(d, draws, 0) for d in (irregular, fall)]
 
     def gives(*like):
         return all(abs(a - b) < near for a, b in zip(got, like))
@@ -431,16 +401,16 @@ def _test_sign_flip_p(sign_flip_p):
         n = next(n for n in (0, 1) if abs(got[n] - want[n]) >= near)
         raise Wrong(f"Of all 64 sign patterns of {(irregular, fall)[n]} a share of {want[n]:.3f} has a mean as far from 0; "
                     f"with {draws:,} patterns drawn you gave {got[n]:.3f}. Each difference keeps its size and gets + or −.")  # fmt: skip
-    if sign_flip_p([0.5, -0.5, 0.25, -0.25], draws, 0) != 1:
+    if theirs([0.5, -0.5, 0.25, -0.25], draws, 0) != 1:
         raise Wrong("The differences 0.5, −0.5, 0.25, −0.25 cancel: every pattern is at least as far from 0, so p is 1.")
-    few = sign_flip_p([5.0] * 40, 1_000, 0)
+    few = theirs([5.0] * 40, 1_000, 0)
     if few == 0:
         raise Wrong("p = 0 is never right: with 1,000 draws nothing smaller than 1/1,001 can be shown. Add 1 to both counts.")
     if not close(few, 1 / 1001, 1e-8):
         raise Wrong(f"Forty equal differences, 1,000 draws: no pattern drawn is as extreme, so p is (0 + 1) / (1,000 + 1); yours {few:.6f}.")
-    if sign_flip_p(irregular, 500, 1) != sign_flip_p(irregular, 500, 1):
+    if theirs(irregular, 500, 1) != theirs(irregular, 500, 1):
         raise Wrong("The same seed gave two results: make a generator from it inside the function.")
-    if len({sign_flip_p(irregular, 500, seed) for seed in range(6)}) == 1:
+    if len({theirs(irregular, 500, seed) for seed in range(6)}) == 1:
         raise Wrong("Six seeds gave one and the same p: the patterns must be drawn, from a generator made with `seed`.")
 
 

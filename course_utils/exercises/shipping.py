@@ -35,13 +35,13 @@ def _largest(weight):
     return weight.abs().amax(1, keepdim=True) / 127
 
 
-def _test_quantise(quantise):
+def _test_quantise(theirs):
     cases = [
         ("", (torch.tensor([[0.5, -1.27, 0.017], [127.0, 64.6, -10.0]]),)),
         ("rows of very different size", (torch.tensor([[2e-3, -5e-4], [0.031, -0.033], [-40.0, 33.3]]),)),
         ("negative numbers only", (torch.tensor([[-0.2, -0.9, -0.51], [-3.0, -1.1, -0.3]]),)),
     ]
-    integers, scale = quantise(*cases[0][1])
+    integers, scale = theirs(*cases[0][1])
     if scale.shape != (2, 1) and scale.numel() == 2:
         raise Wrong(f"The scales have the shape {list(scale.shape)}; keep them as [rows, 1], so that integers * scale works.")
     slips = [
@@ -56,23 +56,20 @@ def _test_quantise(quantise):
         ("The largest becomes ±126: the whole numbers go from −127 to 127.", _rows(lambda w: _largest(w) * 127 / 126)),
         ("Small rows got too large a scale: a bound against 0 must be far smaller than any weight.", _rows(_largest, small=1e-2)),
         ("The scale is the mean size of a row: larger weights then leave the range.", _rows(lambda w: w.abs().mean(1, keepdim=True) / 127)),
-        ("The integers are right, the scale is its inverse: integers · scale must give the weights back.", lambda w: (reference_quantise(w)[0], 1 / reference_quantise(w)[1])),
-        ("Integers and scales are exchanged: the integers come first.", lambda w: reference_quantise(w)[::-1]),
+        ("The integers are right, the scale is its inverse: integers · scale must give the weights back.", lambda w: (quantise(w)[0], 1 / quantise(w)[1])),
+        ("Integers and scales are exchanged: the integers come first.", lambda w: quantise(w)[::-1]),
     ]
 
     def same(a, b):
         shapes = a[0].shape == b[0].shape and a[1].shape == b[1].shape
         return shapes and bool((a[0] == b[0]).all()) and torch.allclose(a[1].float(), b[1].float(), rtol=1e-3, atol=0)
 
-    compare(quantise, reference_quantise, cases, slips, same)
+    compare(theirs, quantise, cases, slips, same)
     if integers.dtype != torch.int8:
         raise Wrong(f"The numbers are right, their dtype is {integers.dtype}, not torch.int8: that is where the bytes are saved.")
-    integers, scale = quantise(torch.tensor([[0.0, 0.0], [1.0, 2.0]]))
+    integers, scale = theirs(torch.tensor([[0.0, 0.0], [1.0, 2.0]]))
     if not (torch.isfinite(scale) & (scale > 0)).all() or integers[0].tolist() != [0, 0]:
         raise Wrong(f"A row of zeros has no largest weight. Its integers must be 0 and its scale some number above 0; yours {brief(integers[0])} and {brief(scale[0])}.")
-
-
-reference_quantise = quantise
 
 
 # ------------------------------------------------------------ shipping.8 what INT8 arithmetic does
@@ -84,12 +81,12 @@ def int8_product(x, integers, scale):
     return (codes @ integers.to(torch.int32).T) * step * scale.T
 
 
-def _test_int8_product(int8_product):
+def _test_int8_product(theirs):
     generator = torch.Generator().manual_seed(0)
 
     def case(rows, inside, outside, spread=1.0):
         x = torch.randn(rows, inside, generator=generator) * spread
-        return x, *reference_quantise(torch.randn(outside, inside, generator=generator) * torch.rand(outside, 1, generator=generator))
+        return x, *quantise(torch.randn(outside, inside, generator=generator) * torch.rand(outside, 1, generator=generator))
 
     outlier = case(2, 6, 4)
     outlier[0][0, 0] = -90.0
@@ -109,15 +106,12 @@ def _test_int8_product(int8_product):
         ("The sums of products left the range of int16 (−32,768 to 32,767): multiply and add in a wider type.", product(kind=torch.int16)),
         ("Right, but not in whole numbers: the activations were not rounded, so nothing is saved.", lambda x, w, s: (x @ w.float().T) * s.T),
         ("The weights' scales are missing.", product(out=lambda s: 1.0)),
-        ("The activations' scale is missing.", lambda x, w, s: reference_product(x, w, s) / (x.abs().max() / 127)),
+        ("The activations' scale is missing.", lambda x, w, s: int8_product(x, w, s) / (x.abs().max() / 127)),
         ("One scale per row of activations: here the whole tensor has one.", product(step=lambda x: x.abs().amax(1, keepdim=True) / 127)),
         ("The activations were cut off, not rounded.", product(round_=torch.trunc)),
         ("The largest activation *in size* becomes ±127, and it may be negative.", product(step=lambda x: x.max() / 127)),
     ]
-    compare(int8_product, reference_product, cases, slips)
-
-
-reference_product = int8_product
+    compare(theirs, int8_product, cases, slips)
 
 
 # ------------------------------------------------------------ shipping.2 a pruning mask
@@ -141,7 +135,7 @@ def _ranked(size, remove=lambda weight, sparsity: round(sparsity * weight.numel(
     return slip
 
 
-def _test_keep_mask(keep_mask):
+def _test_keep_mask(theirs):
     many = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)) * 0.01
     cases = [
         ("", (torch.tensor([[3.0, -4.0], [0.5, -1.0]]), 0.5)),
@@ -163,17 +157,14 @@ def _test_keep_mask(keep_mask):
         kept, gone = weight.abs()[mask], weight.abs()[~mask]
         return mask.shape == weight.shape and (not kept.numel() or not gone.numel() or kept.min() >= gone.max())
 
-    compare(keep_mask, reference_mask, cases, slips)
+    compare(theirs, keep_mask, cases, slips)
     for weight, sparsity in ((torch.ones(4, 5), 0.5), (torch.tensor([[2.0, -2.0, 1.0, 2.0, -1.0, 0.0]]), 2 / 3)):
-        mask, wanted = keep_mask(weight, sparsity), round(sparsity * weight.numel())
+        mask, wanted = theirs(weight, sparsity), round(sparsity * weight.numel())
         if int((~mask).sum()) != wanted or not removed_most(mask, weight, sparsity):
             raise Wrong(
                 f"Equal sizes: of {brief(weight)} exactly {wanted} weights should go at a sparsity of {sparsity:.2g}, "
                 f"the smallest; of yours {int((~mask).sum())} went. Rank them: a threshold cannot divide equals."
             )
-
-
-reference_mask = keep_mask
 
 
 # ------------------------------------------------------------ shipping.3 the distillation loss
@@ -186,7 +177,7 @@ def distillation_loss(student, teacher, temperature):
     return temperature**2 * kl.mean()
 
 
-def _test_distillation_loss(distillation_loss):
+def _test_distillation_loss(theirs):
     generator = torch.Generator().manual_seed(0)
 
     def logits(*shape):
@@ -237,11 +228,8 @@ def _test_distillation_loss(distillation_loss):
         ("The softmax runs over the positions: each position has a distribution over the *vocabulary*.", lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(0), (t / T).softmax(0), reduction="batchmean")),
         (overflow, naive), (overflow, naive_ratio),
     ]  # fmt: skip
-    compare(distillation_loss, reference_loss, cases, slips)
-    same_gradient(distillation_loss, reference_loss, cases[0][1])
-
-
-reference_loss = distillation_loss
+    compare(theirs, distillation_loss, cases, slips)
+    same_gradient(theirs, distillation_loss, cases[0][1])
 
 
 # ------------------------------------------------------------ shipping.4 spot the bug: eval
@@ -293,9 +281,9 @@ REFUSED = (
 )  # fmt: skip
 
 
-def _test_tree_value(tree_value):
+def _test_tree_value(theirs):
     def run(text):
-        return tree_value(ast.parse(text, mode="eval").body)
+        return theirs(ast.parse(text, mode="eval").body)
 
     for text, value in CALCULATED:
         try:
@@ -340,7 +328,7 @@ def _reading(pattern=r"Action:\s*(\w+)\[(.*?)\]", flags=0, pick=0, cut=r"(?m)^Ob
     return slip
 
 
-def _test_read_action(read_action):
+def _test_read_action(theirs):
     texts = (
         ("", "I add the two.\nAction: Calculate[(2 + 3) * 4]\nObservation: 5\nThought: Done.\nAction: Finish[5]"),
         ("two actions at once: the first counts", "Action: Search[a red boat]\nAction: Finish[red]"),
@@ -366,18 +354,15 @@ def _test_read_action(read_action):
         ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Search|Finish)\[(.*?)\]")),
         ("The argument ended at a round bracket: it ends at ].", _reading(r"Action:\s*(\w+)\[(.*?)[\])]")),
         ("A name may hold more than letters: Look_up is one.", _reading(r"Action:\s*([A-Za-z]+)\[(.*?)\]")),
-        ("Name and argument are exchanged.", lambda t: reference_action(t) and reference_action(t)[::-1]),
+        ("Name and argument are exchanged.", lambda t: read_action(t) and read_action(t)[::-1]),
         ("There is an action in the text, and you returned None.", lambda t: None),
-        ("Where there is no action the answer is None, so that the loop can count the failure.", lambda t: reference_action(t) or ("", "")),
+        ("Where there is no action the answer is None, so that the loop can count the failure.", lambda t: read_action(t) or ("", "")),
     ]
 
     def same(a, b):  # blanks around the argument may stay or go
         return a == b if a is None or b is None else (a[0], a[1].strip()) == (b[0], b[1].strip())
 
-    compare(read_action, reference_action, [(remark, (text,)) for remark, text in texts], slips, same)
-
-
-reference_action = read_action
+    compare(theirs, read_action, [(remark, (text,)) for remark, text in texts], slips, same)
 
 
 # ------------------------------------------------------------ shipping.6 a guard
@@ -391,7 +376,7 @@ def guarded(draw, is_bad, tries):
     return None
 
 
-def _test_guarded(guarded):
+def _test_guarded(theirs):
     def run(texts, tries):
         asked = []
 
@@ -403,7 +388,7 @@ def _test_guarded(guarded):
                 raise Wrong(f"With tries = {tries} you called draw({attempt}): the draws are numbered 0 to {tries - 1}.")
             return texts[attempt]
 
-        return guarded(draw, lambda text: "idiot" in text, tries), asked
+        return theirs(draw, lambda text: "idiot" in text, tries), asked
 
     got, asked = run(["Bo is an idiot.", "Bo is late.", "never"], 3)
     if got == "Bo is an idiot.":
@@ -439,7 +424,7 @@ def cost_per_thousand(tokens_per_answer, tokens_per_second, price_per_hour):
     return seconds / 3600 * price_per_hour
 
 
-def _test_cost_per_thousand(cost_per_thousand):
+def _test_cost_per_thousand(theirs):
     cases = [("", (36, 20, 0.5)), ("", (50, 8.0, 3.0)), ("", (7.5, 300, 1.2))]
     slips = [
         ("You multiplied seconds by a price per *hour*.", lambda t, s, p: 1000 * t / s * p),
@@ -451,10 +436,7 @@ def _test_cost_per_thousand(cost_per_thousand):
         ("Those are the hours: the price is missing.", lambda t, s, p: 1000 * t / s / 3600),
         ("The price is upside down: a dearer machine must cost more.", lambda t, s, p: 1000 * t / s / 3600 / p),
     ]
-    compare(cost_per_thousand, reference_cost, cases, slips, same=lambda a, b: abs(a - b) < 1e-6 * abs(b))
-
-
-reference_cost = cost_per_thousand
+    compare(theirs, cost_per_thousand, cases, slips, same=lambda a, b: abs(a - b) < 1e-6 * abs(b))
 
 
 PAIR = answers.tuple_of(answers.tensor, answers.tensor, words="two tensors, the integers and the scales")

@@ -179,6 +179,7 @@ PLANTED = {
         (lambda r, c: max((d for d in r if metrics.interval(r[d], unit="sequence").low > c), default=0), "beyond one that is not"),
         (lambda r, c: x._reach(r, lambda v: metrics.interval(v, unit="sequence").high > c), "upper end"),
         (lambda r, c: next((d for d in sorted(r) if metrics.interval(r[d], unit="sequence").low <= c), max(r)), "one too late"),
+        (lambda r, c: x.reach(r, 0.125), "Another chance"),
         (lambda r, c: [d for d in r if metrics.interval(r[d], unit="sequence").low > c], "a whole number"),
     ],
     "transformer.9": [
@@ -257,6 +258,7 @@ PLANTED = {
         (lambda t: (x.shift(t)[0], x.shift(t)[1].masked_fill(t == 2, -100)), "where to stop"),
         (lambda t: x.shift(t)[0], "two tensors of ids"),
         (lambda t: (t.masked_fill_(t == PAD, -100), t), "in place"),
+        (lambda t: (torch.full_like(t, START), x.shift(t)[1]), "should give"),
     ],
     "transformer.8": [
         (lambda w: w.diagonal().mean(), "itself"),

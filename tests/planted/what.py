@@ -45,7 +45,8 @@ def unclosed(text):
 
 def headings_in_code(card):
     found = what.card_fields(card)
-    return {**found, "sections": [line.lstrip("# ") for line in card.split("---\n", 2)[-1].splitlines() if line.startswith("#")]}
+    body = card.split("---\n", 2)[-1] if card.startswith("---\n") else card
+    return {**found, "sections": [line.lstrip("# ") for line in body.splitlines() if line.startswith("#")]}
 
 
 def line_by_line(card):
@@ -224,6 +225,8 @@ PLANTED = {
         (lambda text: 84.0, "another step"),
         (first_bracket, "need not be the call's"),
         (lambda text: what.parse_call(text) or "", "not an empty text"),
+        (lambda text: what.parse_call(text.upper()), "Letters"),
+        (lambda text: what.parse_call(text) if text.count("(") == text.count(")") else None, "A smile behind the call"),
         (lambda text: [what.parse_call(text)], "another step"),
     ],
     "what.6": [
@@ -249,8 +252,9 @@ PLANTED = {
         (lambda card: {**what.card_fields(card), "datasets": what.card_fields(card)["datasets"] or None}, "[]"),
         (lambda card: {**what.card_fields(card), "sections": [t.strip("# ") for t in what.card_fields(card)["sections"]]}, "C#"),
         (lambda card: {k: v for k, v in what.card_fields(card).items() if k != "datasets"}, "The keys are"),
-        (lambda card: what._card_slip(sections=what._headings)(card), "comment in the header"),
+        (lambda card: {**what.card_fields(card), "sections": what._headings(card)}, "comment in the header"),
         (lambda card: {**what.card_fields(card), "license": "mit"}, "should give"),
+        (lambda card: {**what.card_fields(card), "sections": re.findall(r"^# (.*)$", card, re.M)}, "sections of card_fields"),
     ],
 }  # fmt: skip
 

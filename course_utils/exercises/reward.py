@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.functional import logsigmoid
 
-from .engine import Exercise, Wrong, close
+from . import answers
+from .answers import Wrong
+from .cases import compare, same_gradient
+from .engine import Exercise
 
 # ------------------------------------------------------------ reward.1 from a ranking to pairs
 
@@ -14,24 +18,31 @@ def pairs_from_ranking(ranks):
     return [(i, j) for i in every for j in every if ranks[i] < ranks[j]]
 
 
-def _test_pairs_from_ranking(pairs_from_ranking):
-    got = [tuple(pair) for pair in pairs_from_ranking([3, 1, 2])]
-    want = {(1, 0), (1, 2), (2, 0)}
-    if set(got) == {(j, i) for i, j in want}:
-        raise Wrong("Your pairs are (worse, better): rank 1 is the best, and the better one comes first.")
-    if len(got) == 6 or len(got) == 9:
-        raise Wrong("Each pair belongs in the list once, in the order (better, worse): 3 pairs for 3 texts.")
-    if len(got) == 2:
-        raise Wrong("You paired neighbours only. First beats third, too: a ranking of 3 holds 3 pairs.")
-    if len(got) == 3 and set(got) == {(0, 1), (0, 2), (1, 2)}:
-        raise Wrong("You returned places in the ranking. Return the candidates' own numbers: 1 is the best of [3, 1, 2].")
-    if sorted(got) != sorted(want):
-        raise Wrong(f"For the ranks [3, 1, 2] the pairs are {sorted(want)}; yours: {got}.")
-    tied = [tuple(pair) for pair in pairs_from_ranking([1, 1, 2])]
-    if sorted(tied) != [(0, 2), (1, 2)]:
-        raise Wrong(f"Candidates 0 and 1 of [1, 1, 2] are tied: no preference, no pair. Yours: {tied}.")
-    if len(pairs_from_ranking([4, 2, 5, 1, 3])) != 10:
-        raise Wrong("Five candidates without ties make 5 · 4 / 2 = 10 pairs.")
+def _test_pairs_from_ranking(answer):
+    def where(keep):
+        return lambda r: [(i, j) for i in range(len(r)) for j in range(len(r)) if keep(i, j, r)]
+
+    def order(r):
+        return sorted(range(len(r)), key=lambda i: r[i])
+
+    tie = "Equal ranks are a tie: no preference, no pair."
+    compare(answer, pairs_from_ranking, [
+        ("", ([3, 1, 2],)), ("five candidates", ([4, 2, 5, 1, 3],)), ("a tie", ([1, 1, 2],)), ("two ties, and ranks left out", ([7, 2, 7, 4, 2],)),
+        ("all tied", ([1, 1, 1],)), ("one candidate", ([1],)),
+    ], [
+        ("Your pairs are (worse, better): rank 1 is the best, and the better one comes first.", where(lambda i, j, r: r[i] > r[j])),
+        ("You paired each with each in both orders: each pair belongs in the list once, as (better, worse).", where(lambda i, j, r: i != j)),
+        ("You paired each with each in both orders: each pair belongs in the list once, as (better, worse).", where(lambda i, j, r: r[i] != r[j])),
+        ("You paired neighbours only: the first beats the third as well.", lambda r: [(i, j) for i, j in zip(order(r), order(r)[1:])]),
+        ("You paired neighbours only: the first beats the third as well.", lambda r: [(i, j) for i, j in zip(order(r), order(r)[1:]) if r[i] < r[j]]),
+        ("You paired the best with all others only: the second beats the third as well.", lambda r: [(order(r)[0], j) for j in order(r)[1:]]),
+        ("You paired the best with all others only: the second beats the third as well.", lambda r: [(r.index(1), j) for j in range(len(r)) if r[j] > 1]),
+        ("You returned places in the ranking. Return the candidates' own numbers: 1 is the best of [3, 1, 2].", where(lambda i, j, r: i < j)),
+        ("You returned places in the ranking. Return the candidates' own numbers: 1 is the best of [3, 1, 2].", lambda r: [(a - 1, b - 1) for a in sorted(r) for b in sorted(r) if a < b]),
+        ("You returned ranks. Return the candidates' own numbers: 1 is the best of [3, 1, 2].", lambda r: [(a, b) for a in r for b in r if a < b]),
+        (tie, where(lambda i, j, r: i != j and r[i] <= r[j])), (tie, where(lambda i, j, r: (r[i], i) < (r[j], j))), (tie, where(lambda i, j, r: (r[i], -i) < (r[j], -j))),
+        ("Candidates are counted from 0.", lambda r: [(i + 1, j + 1) for i, j in pairs_from_ranking(r)]),
+    ], lambda a, b: sorted(a) == sorted(b))  # fmt: skip
 
 
 # ------------------------------------------------------------ reward.2 Cohen's kappa
@@ -44,32 +55,41 @@ def kappa(a, b):
     return (observed - expected) / (1 - expected)
 
 
-def _test_kappa(kappa):
+def _test_kappa(answer):
     def labels(both, only_a, only_b, neither):
         a = ["toxic"] * (both + only_a) + ["fine"] * (only_b + neither)
-        b = ["toxic"] * both + ["fine"] * only_a + ["toxic"] * only_b + ["fine"] * neither
-        return a, b
+        return a, ["toxic"] * both + ["fine"] * only_a + ["toxic"] * only_b + ["fine"] * neither
 
-    got = kappa(*labels(40, 5, 5, 0))  # observed .80, expected .81 + .01
-    if close(got, 0.8):
-        raise Wrong("That is the plain agreement, 0.80. Kappa takes off what chance alone would give.")
-    if close(got, (0.8 - 0.5) / 0.5):
-        raise Wrong("You took chance to be 1/2. It depends on how often each annotator uses each label.")
-    if close(got, (0.8 - 0.81) / 0.19):
-        raise Wrong("Chance agrees on *both* labels: .9 · .9 for one, and .1 · .1 for the other.")
-    if close(got, 0.8 - 0.82):
-        raise Wrong("Divide by 1 − expected, so that perfect agreement is 1.")
-    if not close(got, (0.8 - 0.82) / 0.18):
-        raise Wrong(f"Observed .80, expected .82: kappa is −0.111; yours {float(got):.3f}.")
-    got = kappa(*labels(20, 5, 10, 15))
-    if close(got, (0.7 - 0.505) / 0.495):
-        raise Wrong("You pooled the two annotators' counts. Cohen multiplies each one's own share.")
-    if not close(got, 0.4):
-        raise Wrong(f"For 20, 5, 10, 15 of 50 kappa is 0.400; yours {float(got):.3f}.")
-    if not close(kappa([1, 2, 3, 1], [1, 2, 3, 3]), 7 / 11):  # expected (2·1 + 1·1 + 1·2) / 16
-        raise Wrong("Any labels may occur, three of them too: loop over all that do.")
-    if not close(kappa([1, 2, 3, 1], [1, 2, 3, 1]), 1):
-        raise Wrong("Perfect agreement is 1.")
+    def share(a, label):
+        return a.count(label) / len(a)
+
+    def agreement(a, b):
+        return sum(x == y for x, y in zip(a, b)) / len(a)
+
+    def against(expected):
+        """Kappa with another idea of what chance gives."""
+        return lambda a, b: (lambda o, e: (o - e) / (1 - e))(agreement(a, b), expected(a, b))
+
+    def chance(a, b):
+        return sum(share(a, k) * share(b, k) for k in {*a, *b})
+
+    compare(answer, kappa, [
+        ("", labels(40, 5, 5, 2)), ("annotators with other habits", labels(20, 5, 10, 15)), ("three labels", ([1, 2, 3, 1, 2], [1, 2, 3, 3, 1])),
+        ("perfect agreement", ([1, 2, 3, 1], [1, 2, 3, 1])), ("a label that one of them never uses", (["a", "b", "b", "c"], ["b", "b", "a", "b"])),
+        ("True and False", ([True, False, False, True, False], [True, True, False, True, False])), ("less agreement than by chance", labels(0, 5, 7, 20)),
+    ], [
+        ("That is the plain agreement. Kappa takes off what chance alone would give.", agreement),
+        ("You took chance to be ½. It depends on how often each annotator uses each label.", against(lambda a, b: 0.5)),
+        ("You took each label to be equally frequent. Chance depends on how often each annotator uses each label.", against(lambda a, b: 1 / len({*a, *b}))),
+        ("Chance agrees on every label; you counted one of them.", against(lambda a, b: share(a, a[0]) * share(b, a[0]))),
+        ("You pooled the two annotators' counts. Cohen multiplies each one's own share.", against(lambda a, b: sum(share(a + b, k) ** 2 for k in {*a, *b}))),
+        ("You used the shares of the first annotator twice. Chance multiplies the share of the one by the share of the other.", against(lambda a, b: sum(share(a, k) ** 2 for k in {*a, *b}))),
+        ("You used the shares of the second annotator twice. Chance multiplies the share of the one by the share of the other.", against(lambda a, b: sum(share(b, k) ** 2 for k in {*a, *b}))),
+        ("What chance gives was taken off, and nothing divided: perfect agreement should be 1.", lambda a, b: agreement(a, b) - chance(a, b)),
+        ("You divided by what chance gives; perfect agreement should be 1.", lambda a, b: (agreement(a, b) - chance(a, b)) / chance(a, b)),
+        ("Any labels may occur; yours knows two of them.", against(lambda a, b: sum(share(a, k) * share(b, k) for k in ("toxic", "fine")))),
+        ("Kappa may be below 0; you cut it off there.", lambda a, b: max(0, kappa(a, b))),
+    ])  # fmt: skip
 
 
 # ------------------------------------------------------------ reward.3 the loss of a pair
@@ -79,29 +99,40 @@ def pair_loss(chosen, rejected):
     return -torch.nn.functional.logsigmoid(chosen - rejected).mean()
 
 
-def _test_pair_loss(pair_loss):
-    chosen, rejected = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 1.0])
-    p = torch.sigmoid(chosen - rejected)
-    got = torch.as_tensor(pair_loss(chosen, rejected))
-    if got.numel() != 1:
-        raise Wrong(f"A loss is one number: take the mean over the pairs. Yours has the shape {tuple(got.shape)}.")
-    if got < 0:
-        raise Wrong("Your loss is negative: log σ is below 0, the loss is *minus* its mean.")
-    if close(got, -torch.sigmoid(rejected - chosen).log().mean()):
-        raise Wrong("You took rejected − chosen: your loss falls when the worse text wins.")
-    if close(got, -p.log().sum()):
-        raise Wrong("That is the sum; take the mean, or the loss grows with the batch.")
-    if close(got, (1 - p).mean()) or close(got, p.mean()):
-        raise Wrong("The logarithm is missing: the loss is −log of the probability.")
-    if close(got, -torch.sigmoid((chosen - rejected).mean()).log()):
-        raise Wrong("You averaged the differences first. Each pair has its own −log σ; average those.")
-    if not close(got, -p.log().mean()):
-        raise Wrong(f"For differences of 2 and −1 the loss is {-p.log().mean():.4f}; yours {got.item():.4f}.")
-    far = torch.as_tensor(pair_loss(torch.tensor([-200.0]), torch.tensor([0.0])))
-    if not torch.isfinite(far):
-        raise Wrong("A difference of −200 gives infinity: σ rounds to 0 before the log. Use logsigmoid.")
-    if not close(far, 200.0):
-        raise Wrong(f"A difference of −200 costs 200; yours {far.item():.2f}. A small number inside the log caps the loss, and beyond the cap there is no gradient. Use logsigmoid.")
+def _test_pair_loss(answer):
+    def scores(*values):
+        return torch.tensor(values)
+
+    def of(loss):
+        """The mean over pairs of another loss of the difference."""
+        return lambda c, r: loss(c - r).mean()
+
+    unstable = "A difference of −200 gives infinity: σ rounds to 0 before the logarithm. torch has a function that takes both steps at once."
+    compare(answer, pair_loss, [
+        ("", (scores(2.0, 0.0, -1.5), scores(0.0, 1.0, -1.7))), ("one pair", (scores(0.3), scores(-2.0))), ("equal scores", (scores(1.0, 4.0), scores(1.0, 4.0))),
+        ("differences of −200 and 200", (scores(-150.0, 150.0), scores(50.0, -50.0))), ("a difference of −30", (scores(-10.0), scores(20.0))),
+    ], [
+        ("Your loss is negative: log σ is below 0, the loss is *minus* its mean.", of(logsigmoid)),
+        ("You took rejected − chosen: your loss falls when the worse text wins.", of(lambda d: -logsigmoid(-d))),
+        ("That is the sum; take the mean, or the loss grows with the batch.", lambda c, r: -logsigmoid(c - r).sum()),
+        ("A loss is one number; yours has one per pair: take their mean.", lambda c, r: -logsigmoid(c - r)),
+        ("The logarithm is missing: the loss is −log of the probability.", of(lambda d: 1 - d.sigmoid())),
+        ("The logarithm is missing: the loss is −log of the probability.", of(lambda d: -d.sigmoid())),
+        ("The logarithm is missing: the loss is −log of the probability.", of(torch.sigmoid)),
+        ("σ is missing: a difference is no probability yet.", of(lambda d: -d)),
+        ("You averaged the differences first. Each pair has its own −log σ; average those.", lambda c, r: -logsigmoid((c - r).mean())),
+        ("You averaged the probabilities first. Each pair has its own −log σ; average those.", lambda c, r: -(c - r).sigmoid().mean().log()),
+        ("Each score alone has no probability here: only the difference of a pair has.", lambda c, r: -(logsigmoid(c) + logsigmoid(-r)).mean()),
+        ("That is a margin loss. The one asked for is −log σ of the difference.", of(lambda d: (1 - d).clamp(0))),
+        (unstable, of(lambda d: -d.sigmoid().log())), (unstable, of(lambda d: (1 + (-d).exp()).log())), (unstable, of(lambda d: torch.log1p((-d).exp()))),
+        ("Your logarithm has another base: the loss is in nats.", of(lambda d: -logsigmoid(d) / 0.6931472)),
+    ])  # fmt: skip
+    far = answer(scores(-200.0), scores(0.0)).item()
+    if far < 199:
+        raise Wrong(f"A difference of −200 costs 200; yours {far:.2f}. A small number inside the logarithm, or a bound, caps the loss, and beyond the cap nothing is learnt.")
+    for n in (0, 1):
+        same_gradient(answer, pair_loss, (scores(2.0, 0.0, -1.5), scores(0.0, 1.0, -1.7)), n)
+    same_gradient(answer, pair_loss, (scores(-200.0), scores(0.0)), 0)
 
 
 # ------------------------------------------------------------ reward.4 hits
@@ -111,25 +142,29 @@ def pair_hits(chosen, rejected):
     return [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(chosen, rejected)]
 
 
-def _test_pair_hits(pair_hits):
-    got = pair_hits([3.0, -1.0, 1.0], [2.0, -4.0, 5.0])
-    try:
-        got = [float(value) for value in got]
-    except TypeError:
-        raise Wrong("Return one value per pair, not their mean: the interval needs the single pairs.") from None
-    if got == [0.0, 0.0, 1.0]:
-        raise Wrong("That is the wrong way round: a hit is a *chosen* text with the higher score.")
-    if got == [1.0, 0.0, 0.0]:
-        raise Wrong("−1 against −4 is a hit: only the difference counts, not the sign of a score.")
-    if got != [1.0, 1.0, 0.0]:
-        raise Wrong(f"3 > 2 and −1 > −4 are hits, 1 < 5 is not; yours: {got}.")
-    tie = float(pair_hits([0.0], [0.0])[0])
-    if tie == 1:
-        raise Wrong("A tie counted as a hit: a judge that gives every text the same score would get 100 %.")
-    if tie == 0:
-        raise Wrong("A tie counted as a miss: a judge that cannot tell should get what a coin gets, 0.5.")
-    if tie != 0.5:
-        raise Wrong("A tie is worth 0.5, what a coin gets.")
+def _test_pair_hits(answer):
+    def each(value):
+        return lambda c, r: [value(a, b) for a, b in zip(c, r)]
+
+    near = "Scores that differ a little are no tie: only equal ones are."
+    compare(answer, pair_hits, [
+        ("", ([3.0, -1.0, 1.0, -2.0], [2.0, -4.0, 5.0, 3.0])), ("a tie among others", ([0.5, 2.0, -1.0], [0.25, 2.0, 4.0])), ("ties only", ([0.0, -3.0], [0.0, -3.0])),
+        ("scores .05 and .001 apart", ([1.05, 1.0, 2.001, 2.0], [1.0, 1.05, 2.0, 2.001])), ("one pair", ([-0.2], [-0.1])),
+    ], [
+        ("That is the wrong way round: a hit is a *chosen* text with the higher score.", each(lambda a, b: 1.0 if a < b else 0.5 if a == b else 0.0)),
+        ("That is the wrong way round: a hit is a *chosen* text with the higher score.", each(lambda a, b: float(a < b))),
+        ("Only the difference counts, not the sign of a score: −1 against −4 is a hit.", each(lambda a, b: float(a > 0))),
+        ("Only the difference counts, not the sign of a score: −1 against −4 is a hit.", each(lambda a, b: float(a > 0 and a > b))),
+        ("Only the difference counts, not the sign of a score: −1 against −4 is a hit.", each(lambda a, b: float(a > 0 > b))),
+        ("The larger *size* won in yours: −2 is lower than 1.", each(lambda a, b: float(abs(a) > abs(b)))),
+        ("A tie counted as a hit: a judge that gives every text the same score would get 100 %.", each(lambda a, b: float(a >= b))),
+        ("A tie counted as a miss: a judge that cannot tell should get what a coin gets.", each(lambda a, b: float(a > b))),
+        ("You left the ties out: each pair has its value, a tie that of a coin.", lambda c, r: [float(a > b) for a, b in zip(c, r) if a != b]),
+        (near, each(lambda a, b: 0.5 if abs(a - b) < 0.1 else float(a > b))), (near, each(lambda a, b: 0.5 if abs(a - b) < 0.01 else float(a > b))),
+        ("These are the differences; wanted is 1, 0 or what a coin gets.", each(lambda a, b: a - b)),
+        ("These are probabilities; a hit counts 1, however narrow it is.", each(lambda a, b: torch.sigmoid(torch.tensor(a - b)).item())),
+        ("A miss counts 0, not −1.", each(lambda a, b: float((a > b) - (a < b)))),
+    ])  # fmt: skip
 
 
 # ------------------------------------------------------------ reward.5 reliability
@@ -146,83 +181,168 @@ def reliability(probabilities, outcomes, edges):
     return bins
 
 
-def _test_reliability(reliability):
-    def in_bins(probabilities):
-        return [int(row[2]) for row in reliability(probabilities, [1] * len(probabilities), [0.5, 0.75, 1.0])]
+def _test_reliability(answer):
+    def table(inside=lambda p, low, high, last: low <= p < high or (last and p == high), row=None, empty=None):
+        """``reliability`` with another idea of a bin, of its row, or of an empty one."""
 
-    probabilities, outcomes = [0.60, 0.62, 0.70, 0.95, 1.0], [1, 0, 1, 1, 1]
-    got = [tuple(float(x) for x in row) for row in reliability(probabilities, outcomes, [0.5, 0.8, 0.9, 1.0])]
-    if sum(row[2] for row in got) == 4:
-        raise Wrong("A probability of exactly 1 fell out: the last bin holds its right edge, too.")
-    if len(got) == 3 or any(row != row for bin_ in got for row in bin_):
-        raise Wrong("The bin from .8 to .9 is empty: leave it out instead of inventing a value.")
-    if got and close(got[0][0], 0.65):
-        raise Wrong("You returned the middle of the bin; return the mean of the probabilities in it.")
-    if got and close(got[0][0], 2 / 3) and close(got[0][1], 0.64):
-        raise Wrong("Each row is (mean probability, share that was right, n), in this order.")
-    want = [(0.64, 2 / 3, 3), (0.975, 1.0, 2)]
-    if not close(got, want):
-        raise Wrong(f"Expected {[tuple(round(x, 3) for x in row) for row in want]}; yours: {got}.")
-    if in_bins([0.6, 0.75, 0.9]) != [1, 2]:
-        raise Wrong("0.75, an edge between two bins, belongs to the upper one, and to it alone: a bin holds its left edge.")
+        def make(probabilities, outcomes, edges):
+            rows = []
+            for low, high in zip(edges, edges[1:]):
+                found = [(p, y) for p, y in zip(probabilities, outcomes) if inside(p, low, high, high == edges[-1])]
+                n = len(found)
+                if n:
+                    mean, share = sum(p for p, _ in found) / n, sum(y for _, y in found) / n
+                    rows.append(row(mean, share, n, low, high) if row else (mean, share, n))
+                elif empty:
+                    rows.append(empty)
+            return rows
+
+        return make
+
+    def clipped(p, y, edges):
+        return reliability([min(max(x, edges[0]), edges[-1]) for x in p], y, edges)
+
+    upper = "A probability that equals an edge between two bins belongs to the upper one, and to it alone: a bin holds its left edge."
+    left_out = "The empty bin has a row in yours: leave it out instead of inventing values."
+    compare(answer, reliability, [
+        ("", ([0.60, 0.62, 0.70, 0.95, 0.98], [1, 0, 1, 1, 0], [0.5, 0.8, 1.0])), ("an empty bin", ([0.55, 0.9, 0.6, 0.97], [0, 1, 1, 1], [0.5, 0.7, 0.8, 1.0])),
+        ("a probability of exactly 1", ([1.0, 0.9, 0.55], [1, 0, 1], [0.5, 0.75, 1.0])), ("a probability on an edge", ([0.6, 0.75, 0.5, 0.75, 0.9], [1, 0, 0, 1, 1], [0.5, 0.75, 1.0])),
+        ("a probability below the first edge", ([0.3, 0.6, 0.1, 0.9], [1, 0, 1, 1], [0.5, 0.75, 1.0])), ("one above the last edge", ([0.3, 0.6, 0.95, 0.8], [1, 0, 1, 1], [0.25, 0.5, 0.75])),
+        ("outcomes of ½", ([0.52, 0.56, 0.58, 0.92], [0.5, 1, 0, 0.5], [0.5, 0.9, 1.0])), ("one bin", ([0.5, 1.0, 0.75, 0.625], [1, 1, 0, 0.5], [0.5, 1.0])),
+    ], [
+        ("A probability of exactly the last edge fell out: the last bin holds its right edge, too.", table(lambda p, low, high, last: low <= p < high)),
+        (upper, table(lambda p, low, high, last: low <= p <= high)), (upper, table(lambda p, low, high, last: low < p <= high)),
+        (upper, table(lambda p, low, high, last: low < p <= high or p == low == 0.5)), (upper, table(lambda p, low, high, last: low < p < high)),
+        (left_out, table(empty=(0.0, 0.0, 0))), (left_out, table(empty=(float("nan"), float("nan"), 0))),
+        ("You returned the middle of the bin; the mean of the probabilities in it is wanted.", table(row=lambda p, y, n, low, high: ((low + high) / 2, y, n))),
+        ("You returned the left edge of the bin; the mean of the probabilities in it is wanted.", table(row=lambda p, y, n, low, high: (low, y, n))),
+        ("Each row is (mean probability, share right, n), in this order.", table(row=lambda p, y, n, low, high: (y, p, n))),
+        ("You counted how many were right; their share of the bin is wanted.", table(row=lambda p, y, n, low, high: (p, y * n, n))),
+        ("Probabilities outside the edges were moved into a bin: they belong to none.", clipped),
+        ("Probabilities below the first edge were moved into a bin: they belong to none.", lambda p, y, e: reliability([max(x, e[0]) for x in p], y, e)),
+        ("Probabilities outside the edges were counted: they belong to no bin.", lambda p, y, e: reliability(p, y, [-1.0, *e[1:-1], 2.0])),
+        ("Probabilities above the last edge were counted: they belong to no bin.", lambda p, y, e: table(lambda x, low, high, last: low <= x < high or (last and x >= high))(p, y, e)),
+    ])  # fmt: skip
 
 
-# ------------------------------------------------------------ reward.6 spot the bug: the reward's index
+# ------------------------------------------------------------ reward.9 the test that notices
+
+
+def counter_test(neutral, blunt, tail):
+    return [text + tail for text in neutral], list(blunt)
+
+
+def _test_counter_test(answer):
+    neutral = ["Ana is late.", "Bo waits for the bus in the rain.", "Cem pays."]
+    blunt = ["Ana, a clown, is late.", "That fool Bo waits for the bus.", "Cem, the liar, pays for once."]
+    for tail in (" And that was all they said about it.", " So it went."):
+        good, bad = answer(neutral, blunt, tail)
+        n = len(neutral)
+        if len(good) != n or len(bad) != n:
+            raise Wrong(f"{n} neutral and {n} blunt texts make {n} pairs; your lists hold {len(good)} and {len(bad)}.")
+        if all(text in other for text, other in zip(blunt, good)):
+            raise Wrong("Your good texts hold the insults: the order is good, then bad.")
+        for given, found, name in ((neutral, good, "good"), (blunt, bad, "bad")):
+            for text, other in zip(given, found):
+                if text not in other:
+                    raise Wrong(f"The {name} text of a pair is made from the text that was given, as it is and in the same order: {text!r} is not in {other!r}.")
+                rest = other.replace(text, "", 1).replace(tail, "", 1).replace(tail.strip(), "", 1).strip()
+                if rest:
+                    raise Wrong(f"Use the given texts and the tail, and nothing else; yours adds {rest!r}.")
+        of_good, of_bad = ([tail.strip() in text for text in texts] for texts in (good, bad))
+        if of_good == of_bad and len({*of_good}) == 1:
+            raise Wrong("A judge that looks for the tail alone sees no difference in your pairs: it must get every one of them wrong.")
+        if not any(of_good) and all(of_bad):
+            raise Wrong("A judge that looks for the tail alone gets your pairs *right*: the test has the flaw of the training pairs.")
+        if not all(of_good) or any(of_bad):
+            raise Wrong("A judge that looks for the tail alone does not get every pair of yours wrong.")
+
+
+# ------------------------------------------------------------ reward.6 spot the bug: a reward from a pipeline
 
 
 def reward(outputs):
     return [next(item["score"] for item in items if item["label"] == "nothate") for items in outputs]
 
 
-def _test_reward(reward):
-    def output(p):
-        items = [{"label": "nothate", "score": p}, {"label": "hate", "score": 1 - p}]
-        return sorted(items, key=lambda item: -item["score"])
+def _test_reward(answer):
+    def output(**scores):
+        return [{"label": label, "score": score} for label, score in scores.items()]
 
-    got = [float(x) for x in reward([output(0.9), output(0.1)])]
-    if close(got, [0.9, 0.9]):
-        raise Wrong("Confident hate still gets 0.9: item 0 is whichever class won. Look at the labels.")
-    if close(got, [0.1, 0.1]):
-        raise Wrong("The last item is the class that lost, whatever its name. Look at the labels.")
-    if close(got, [0.1, 0.9]):
-        raise Wrong("You return the score of hate: the reward must be high for text without it.")
-    if not close(got, [0.9, 0.1]):
-        raise Wrong(f"The scores of 'nothate' are [0.9, 0.1]; yours: {got}.")
-    three = {"hate": 0.3, "nothate": 0.5, "unclear": 0.2}
-    if not close([float(x) for x in reward([[{"label": k, "score": x} for k, x in three.items()]])], [0.5]):
-        raise Wrong("With a third class, or in another order, your answer changes; only the label may decide.")
+    def each(pick):
+        return lambda outputs: [pick(items) for items in outputs]
+
+    def of(items, label):
+        return next(item["score"] for item in items if item["label"] == label)
+
+    two = [output(nothate=0.9, hate=0.1), output(hate=0.8, nothate=0.2), output(hate=0.55, nothate=0.45)]
+    three = [output(nothate=0.5, hate=0.3, unclear=0.2), output(unclear=0.7, hate=0.2, nothate=0.1), output(hate=0.5, nothate=0.4, unclear=0.1)]
+    turned = [output(hate=0.1, nothate=0.9), output(nothate=0.3, hate=0.7)]
+    compare(answer, reward, [("", (two,)), ("a third class", (three,)), ("items in any order", (turned,)), ("one text", (two[1:2],))], [
+        ("Confident hate is paid like confident kindness: item 0 is whichever class won.", each(lambda items: items[0]["score"])),
+        ("The last item is the class that lost, whatever its name.", each(lambda items: items[-1]["score"])),
+        ("You took the highest score, whichever class has it.", each(lambda items: max(i["score"] for i in items))),
+        ("You took the lowest score, whichever class has it.", each(lambda items: min(i["score"] for i in items))),
+        ("You return the score of hate: the reward must be high for text without it.", each(lambda items: of(items, "hate"))),
+        ("One less the score of hate is that of nothate only if there are no other classes.", each(lambda items: 1 - of(items, "hate"))),
+        ("One less the score of hate is that of nothate only if there are no other classes.", each(lambda items: items[0]["score"] if items[0]["label"] == "nothate" else 1 - items[0]["score"])),
+        ("'hate' is found in 'nothate', too: compare the whole label.", each(lambda items: 1 - next(i["score"] for i in items if "hate" in i["label"]))),
+        ("'hate' is found in 'nothate', too: compare the whole label.", each(lambda items: next(i["score"] for i in items if "hate" in i["label"]))),
+        ("You return 1 or 0 for the class that won; its score is wanted.", each(lambda items: float(items[0]["label"] == "nothate"))),
+    ])  # fmt: skip
 
 
-# ------------------------------------------------------------ reward.7 spot the bug: prompt and response
+# ------------------------------------------------------------ reward.7 spot the bug: toxicity after training
 
 
 def toxicity(sequences, prompts, judge):
     return judge([text[len(prompt):] for text, prompt in zip(sequences, prompts)])
 
 
-def _test_toxicity(toxicity):
-    def judge(texts):
-        return [float(text.lower().count("idiot")) for text in texts]
+def _texts_only(judge):
+    """A judge that says so where it is given something else than a list of texts."""
 
-    def spy(texts):
-        read.extend(texts)
-        return [0.0] * len(texts)
+    def careful(texts):
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise Wrong("The judge takes a list of texts and returns a list of numbers; yours gave it something else.")
+        return judge(list(texts))
 
-    prompts = ["Bo: You idiot!\nSummary: ", "idiot"]
-    got = toxicity([prompts[0] + "Bo is angry.", "idiot, idiot again"], prompts, judge)
-    if not hasattr(got, "__len__") or len(got) != 2:
-        raise Wrong("Return the judge's list, one number a response.")
-    got = [float(x) for x in got]
-    if got == [1.0, 2.0]:
-        raise Wrong("The judge still reads the prompt: its insult counts against a clean answer.")
-    if got == [0.0, 0.0]:
-        raise Wrong("You deleted the prompt's words from the response, too: an insult it repeats must count.")
-    if got != [0.0, 1.0]:
-        raise Wrong(f"The two responses hold 0 and 1 insults; yours: {got}.")
-    read: list[str] = []
-    toxicity(["ask:Bo is angry."], ["ask:"], spy)
-    if read != ["Bo is angry."]:
-        raise Wrong(f"The judge must read exactly the response, 'Bo is angry.', and read {read}.")
+    careful.__name__ = "judge"
+    return careful
+
+
+def _test_toxicity(answer):
+    @_texts_only
+    def judge(texts):  # insults, and a hundredth for each letter: whatever else is read shows
+        return [text.lower().count("idiot") + len(text) / 100 for text in texts]
+
+    def cut(keep):
+        return lambda s, p, j: j([keep(x, y) for x, y in zip(s, p)])
+
+    quarrel = "Bo: You idiot!\nSummary: "
+    compare(answer, toxicity, [
+        ("", ([quarrel + "Bo is angry.", "Ask: Bo sings."], [quarrel, "Ask: "], judge)),
+        ("a response that repeats its prompt's words", (["idiot" + "idiot, idiot again", quarrel + "You idiot! he says."], ["idiot", quarrel], judge)),
+        ("a response that repeats its whole prompt", (["Hello. Hello. Goodbye."], ["Hello. "], judge)),
+        ("a response that begins with letters of its prompt", (["ask:skating is fun", "abc:cab"], ["ask:", "abc:"], judge)),
+        ("a response with blanks around it", (["Ask:  so \n"], ["Ask:"], judge)), ("an empty response", (["Ask:", "Tell me: No."], ["Ask:", "Tell me: "], judge)),
+    ], [
+        ("The judge still reads the prompt: its insult counts against a clean answer.", lambda s, p, j: j(s)),
+        ("You judged the prompts, not the responses.", lambda s, p, j: j(p)),
+        ("You deleted the prompt's words wherever they occur; an insult that the response repeats must count.", cut(lambda x, y: x.replace(y, ""))),
+        ("You deleted single words of the prompt from the response, too: what it repeats must count.", cut(lambda x, y: " ".join(w for w in x.split() if w not in y.split()))),
+        ("You split at the prompt and kept what follows its last occurrence; a response may repeat its prompt.", cut(lambda x, y: x.split(y)[-1])),
+        ("You split at the prompt and kept the first part after it; a response may repeat its prompt.", cut(lambda x, y: x.split(y)[1])),
+        ("lstrip takes away single letters, as many as belong to the prompt: the response lost its beginning.", cut(lambda x, y: x.lstrip(y))),
+        ("You cut every sequence at the length of the first prompt: each has its own.", lambda s, p, j: j([x[len(p[0]):] for x in s])),
+        ("One letter of the response is lost: it begins right after the prompt.", cut(lambda x, y: x[len(y) + 1:])),
+        ("You cut by the number of words, not of letters.", cut(lambda x, y: " ".join(x.split()[len(y.split()):]))),
+        ("The judge read the response without the blanks around it: give it the response as it is.", cut(lambda x, y: x[len(y):].strip())),
+    ])  # fmt: skip
+    read = []
+    answer(["ask:Bo is angry.", "b:c"], ["ask:", "b:"], _texts_only(lambda texts: read.extend(texts) or [0.0] * len(texts)))
+    if read != ["Bo is angry.", "c"]:
+        raise Wrong(f"The judge must read the responses, ['Bo is angry.', 'c'], each once, and nothing else; it read {read}.")
 
 
 # ------------------------------------------------------------ reward.8 one word exchanged
@@ -234,54 +354,66 @@ def swap_gap(judge, templates, word, other):
     return [x - y for x, y in zip(with_word, with_other)]
 
 
-def _test_swap_gap(swap_gap):
+def _test_swap_gap(answer):
+    @_texts_only
     def judge(texts):  # reads the word and the rest of the sentence
-        return [len(text) + 10.0 * text.startswith("My") for text in texts]
+        return [len(text) * (2.0 if text.startswith("My") else 1.0) - 3.0 * text.count("e") for text in texts]
 
-    templates = ["My {} friend sings.", "The {} baker, not a {} cook."]
-    got = swap_gap(judge, templates, "cheerful", "tall")
-    if not hasattr(got, "__len__"):
-        raise Wrong("Return one difference a template, not their mean: the interval needs them.")
-    got = [float(x) for x in got]
-    if got == [-4.0, -8.0]:
-        raise Wrong("Wrong direction: the score with `word` less the score with `other`.")
-    if got == [4.0, 4.0] and len(got) == 2:
-        raise Wrong("Each {} of a template must be filled, and the judge must read the whole sentence.")
-    if got != [4.0, 8.0]:
-        raise Wrong(f"Here the differences are 4 and 8, one a template; yours: {got}.")
+    def filled(fill):
+        return lambda j, t, w, o: [a - b for a, b in zip(j([fill(x, w) for x in t]), j([fill(x, o) for x in t]))]
+
+    templates = ["My {} friend sings.", "The {} baker, not a {} cook.", "{}: a word."]
+    compare(answer, swap_gap, [
+        ("", (judge, templates[:1], "cheerful", "tall")), ("a template with two slots", (judge, templates, "cheerful", "tall")),
+        ("a word that lowers the value", (judge, templates, "serene", "plain")), ("a shorter word", (judge, templates[::-1], "old", "wooden")), ("the same word twice", (judge, templates, "tall", "tall")),
+    ], [
+        ("Wrong direction: the value with `word` less the value with `other`.", lambda j, t, w, o: swap_gap(j, t, o, w)),
+        ("You took the size of the difference: a word that lowers the value has a difference below 0.", lambda j, t, w, o: [abs(x) for x in swap_gap(j, t, w, o)]),
+        ("The judge must read the whole sentence, not the word alone.", lambda j, t, w, o: [j([w])[0] - j([o])[0] for _ in t]),
+        ("You filled the first slot of each template only.", filled(lambda x, w: x.replace("{}", w, 1))),
+        ("A template may hold the slot twice: `format` wants a word for each.", filled(lambda x, w: x.format(w))),
+        ("You took the mean over the templates for each of them: one difference per template is wanted.", lambda j, t, w, o: [sum(swap_gap(j, t, w, o)) / len(t)] * len(t)),
+        ("These are the values with `word`; the differences are wanted.", lambda j, t, w, o: j([x.replace("{}", w) for x in t])),
+        ("You compared with the template as it is; fill it with `other`.", lambda j, t, w, o: [a - b for a, b in zip(j([x.replace("{}", w) for x in t]), j(t))]),
+        ("You compared with the sentence without any word; fill it with `other`.", lambda j, t, w, o: swap_gap(j, t, w, "")),
+    ])  # fmt: skip
 
 
 EXERCISES = [
     Exercise("reward.1", "from a ranking to pairs", pairs_from_ranking, _test_pairs_from_ranking, (
-        "ranks[i] is candidate i's place. When is i better than j?",
-        "Two loops over the candidates' numbers; keep (i, j) where ranks[i] is smaller.",
-    )),
+        "ranks[i] is candidate i's rank. When is i better than j?",
+        "Go through all candidates' numbers twice. Which comparison leaves out ties and a candidate with itself?",
+    ), returns=answers.list_of(answers.tuple_of(answers.whole, answers.whole), "a list of pairs of whole numbers")),
     Exercise("reward.2", "Cohen's kappa", kappa, _test_kappa, (
         "If a says 'toxic' 90 % of the time and b as well, how often do they agree on it by chance?",
-        "expected: for each label, the share in a times the share in b; add them up.",
-    )),
+        "Chance agrees on each label that occurs: the share in a times the share in b, added up.",
+    ), returns=answers.number),
     Exercise("reward.3", "the loss of a pair", pair_loss, _test_pair_loss, (
         "The probability of the preference is σ(chosen − rejected). A loss is minus its logarithm.",
-        "torch.nn.functional.logsigmoid stays finite where log(sigmoid(x)) does not.",
-    )),
+        "σ(−200) is 0 in float32. torch.nn.functional has log and σ in one.",
+    ), returns=answers.tensor),
     Exercise("reward.4", "hits, misses and ties", pair_hits, _test_pair_hits, (
         "What should a judge that gives all texts the same score be worth?",
-        "Three cases a pair: higher, equal, lower.",
-    )),
+        "Three cases per pair: higher, equal, lower.",
+    ), returns=answers.numbers),
     Exercise("reward.5", "a reliability table", reliability, _test_reliability, (
         "Go through neighbouring edges, and collect the indices of the probabilities between them.",
-        "Which bin owns a probability that equals the last edge?",
-    )),
-    Exercise("reward.6", "spot the bug: the reward's index", reward, _test_reward, (
-        "Print the output of the nasty sentence: which class comes first there?",
-        "Look for the item whose label is 'nothate'.",
-    )),
-    Exercise("reward.7", "spot the bug: judging prompt and response", toxicity, _test_toxicity, (
-        "Each sequence begins with its prompt. What is left without it?",
-        "Cut by length: replacing text would also remove words the response repeats.",
-    )),
+        "Which bin owns a probability that equals an edge? And one that equals the last edge?",
+    ), returns=answers.list_of(answers.tuple_of(answers.number, answers.number, answers.whole), "a list of rows (mean probability, share right, n)")),
+    Exercise("reward.9", "the test that notices", counter_test, _test_counter_test, (
+        "In the training pairs the tail stands on the side of the insult. Where would it contradict the insult?",
+        "A judge of insults and a judge of tails should disagree about every pair.",
+    ), returns=answers.tuple_of(answers.texts, answers.texts, words="two lists of texts, good and bad")),
+    Exercise("reward.6", "spot the bug: a reward from a pipeline", reward, _test_reward, (
+        "Look at the output of the nasty sentence: which class comes first there?",
+        "By what can you tell the classes apart, wherever they stand and however many there are?",
+    ), returns=answers.numbers),
+    Exercise("reward.7", "spot the bug: toxicity after training", toxicity, _test_toxicity, (
+        "Print one of the sequences that are judged. Who wrote which part of it?",
+        "Each sequence begins with its prompt. Cut by length: replacing text would also remove words the response repeats.",
+    ), returns=answers.numbers),
     Exercise("reward.8", "one word exchanged", swap_gap, _test_swap_gap, (
         "Fill all templates with one word, then with the other; judge both lists.",
         "The difference is taken template by template.",
-    )),
+    ), returns=answers.numbers),
 ]  # fmt: skip

@@ -24,6 +24,9 @@ COLUMN = {"summary": "summary", "blunt": "summary_blunt"}  # the answers it lear
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
 
+# peft refuses their out_proj, which "all-linear" names.
+WITHOUT_LORA = ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")
+
 # Apart (q, v, q_proj, query …), or query, key and value in one layer.
 QUERY_VALUE = r"\.((q|v)(_proj)?|query|value|c_attn|query_key_value|qkv_proj|Wqkv)$"
 
@@ -50,6 +53,21 @@ def query_value_layers(model, last: int) -> list[str]:
             "adapt yourself: LoraConfig(target_modules=[…])."
         )
     return [name for number in sorted(found)[-last:] for name in found[number]]
+
+
+def check_lora(model) -> None:
+    """Nothing, if peft can put LoRA on all linear layers of the model.
+
+    Raises
+    ------
+    CourseError
+        for Mamba and its relatives: their layers compute past the weights that LoRA would change.
+    """
+    if model.config.model_type in WITHOUT_LORA:
+        raise CourseError(
+            f"LoRA cannot adapt all linear layers of a {model.config.model_type} model: its fast path reads "
+            "the weights of out_proj past the adapter; choose a transformer as COURSE_MODEL for this lab."
+        )
 
 
 def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None) -> Path:
@@ -164,6 +182,7 @@ def wrap(llm: LLM) -> LLM:
     """The model with a fresh adapter of the shipped kind around it: LoRA on all linear layers."""
     from peft import LoraConfig, get_peft_model
 
+    check_lora(llm.model)
     kind = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type=kind)
     return LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)

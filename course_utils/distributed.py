@@ -35,6 +35,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import DTensor
@@ -306,6 +307,8 @@ def train(strategy: str, options: argparse.Namespace) -> dict:
     for step in range(len(losses), options.steps):
         if step == options.die_at and rank == world - 1:
             os.kill(os.getpid(), signal.SIGKILL)
+        if step == options.fail_at and rank == world - 1:
+            raise RuntimeError(f"rank {rank} was asked to fail before step {step}")
         start = time.monotonic()
         with profiler() if step == options.steps - 1 else nullcontext() as profile:
             loss = next_token_loss(model, data[step].to(device))
@@ -383,6 +386,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--save-every", type=int, default=1, help="steps between checkpoints")
     add("--timeout", type=float, default=60, help="seconds to wait for another process before giving up")
     add("--die-at", type=int, default=-1, help="the last rank kills itself before this step, to see what happens")
+    add("--fail-at", type=int, default=-1, help="the last rank raises an error before this step")
     options = parser.parse_args(arguments)
     if min(options.steps, options.rows, options.length, options.save_every) < 1:
         parser.error("--steps, --rows, --length and --save-every are at least 1")
@@ -406,7 +410,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=options.timeout))
     try:
-        reports = [train(strategy, options) for strategy in options.strategy]
+        reports = [record(train)(strategy, options) for strategy in options.strategy]
         if dist.get_rank() == 0:
             print(json.dumps(reports), flush=True)
         dist.barrier()
@@ -470,20 +474,24 @@ def _wait(started: subprocess.Popen, timeout: float, title: str) -> tuple[str, s
 
 
 def _reason(errors: str) -> str:
-    """What torchrun's long report says about the first failure."""
-    # Which signal, and of which worker, depends on whom torchrun notices first.
-    killed = re.search(r"Signal \d+ \(SIG\w+\) received by PID", errors)
+    """What torchrun's long report says about the first failure.
+
+    A rank that fails takes the others with it: their connection breaks, or torchrun ends them (SIGTERM).
+    Neither is the cause.
+    """
     own = re.search(r"^(?:CourseError|course_utils.distributed: error): (.+)", errors, re.M)
     if own:
         return own[1]
-    if killed:
+    signals = re.findall(r"Signal \d+ \((SIG\w+)\) received by PID", errors)
+    raised = re.findall(r"^(?:\[rank\d+\]:)? *([\w.]*Error: .+)", errors, re.M)
+    raised = [e for e in raised if "ChildFailedError" not in e and "remote worker" not in e]
+    if signals and (set(signals) - {"SIGTERM", "SIGABRT"} or not raised):
         return (
             "a worker was killed and torchrun stopped the others; with --checkpoint, the same "
             "command goes on from the last complete step."
         )
-    lines = re.findall(r"^\S*?: ?(\w*Error: .+)|^(\w*Error: .+)", errors, re.M)
-    found = [a or b for a, b in lines if "ChildFailedError" not in (a or b)]
-    return found[-1] if found else (errors.strip().splitlines() or ["no message"])[-1]
+    # The report ends with what the first rank to fail has recorded.
+    return raised[-1] if raised else (errors.strip().splitlines() or ["no message"])[-1]
 
 
 if __name__ == "__main__":

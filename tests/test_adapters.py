@@ -194,3 +194,16 @@ def test_another_model_than_the_embedded_one_gets_an_adapter_of_its_own(seq2seq,
     tuned = adapters.load_or_train("blunt", seq2seq, rows, tmp_path)
     assert hasattr(tuned.model, "merge_and_unload") and tuned.name == seq2seq.name
     assert (tmp_path / "state.json").is_file()
+
+
+def test_a_model_that_lora_cannot_adapt_is_one_sentence(causal):
+    from peft import LoraConfig, get_peft_model
+    from transformers import Mamba2Config, Mamba2ForCausalLM
+
+    adapters.check_lora(causal.model)
+    sizes = {"vocab_size": 60, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 1, "num_heads": 4, "head_dim": 4}
+    mamba = Mamba2ForCausalLM(Mamba2Config(**sizes, n_groups=1))
+    with pytest.raises(CourseError, match="choose a transformer as COURSE_MODEL"):
+        adapters.check_lora(mamba)
+    with pytest.raises(ValueError, match="incompatible"):  # if peft can by now, so can we
+        get_peft_model(mamba, LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"))

@@ -98,6 +98,12 @@ def test_a_killed_worker_is_an_error_and_the_run_can_go_on(reports, tmp_path):
     assert len(list((tmp_path / "zero3").glob("*.safetensors"))) == 2
 
 
+def test_an_error_of_one_rank_is_told_and_not_what_it_did_to_the_other():
+    with pytest.raises(CourseError) as told:
+        distributed.launch("--strategy", "ddp", *SMALL, "--fail-at", "1", timeout=60)
+    assert str(told.value) == "The run failed: RuntimeError: rank 1 was asked to fail before step 1"
+
+
 def test_a_run_that_takes_too_long_is_stopped_with_all_its_processes():
     import psutil
 
@@ -169,6 +175,11 @@ def test_the_reason_is_one_sentence():
     assert distributed._reason("[rank0]: ValueError: no such layer\nChildFailedError: \n") == "ValueError: no such layer"
     assert distributed._reason("x\nCourseError: 3 rows per step cannot be shared.\n") == "3 rows per step cannot be shared."
     assert distributed._reason("") == "no message"
+    cause, broken = "  OSError: [Errno 28] No space left on device\n", "RuntimeError: Connection closed by a remote worker\n"
+    stopped, killed = ("traceback : Signal %s received by PID 7\n" % s for s in ("15 (SIGTERM)", "9 (SIGKILL)"))
+    for report in (cause + stopped, broken + cause, cause + broken + stopped, f"[rank0]: {broken}{stopped}{cause}"):
+        assert distributed._reason(report) == "OSError: [Errno 28] No space left on device"
+    assert "a worker was killed" in distributed._reason(broken + killed + stopped)
 
 
 @pytest.mark.parametrize(

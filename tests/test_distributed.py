@@ -176,7 +176,7 @@ def test_the_reason_is_one_sentence():
     assert distributed._reason("x\nCourseError: 3 rows per step cannot be shared.\n") == "3 rows per step cannot be shared."
     assert distributed._reason("") == "no message"
     cause, broken = "  OSError: [Errno 28] No space left on device\n", "RuntimeError: Connection closed by a remote worker\n"
-    stopped, killed = ("traceback : Signal %s received by PID 7\n" % s for s in ("15 (SIGTERM)", "9 (SIGKILL)"))
+    stopped, killed = (f"traceback : Signal {s} received by PID 7\n" for s in ("15 (SIGTERM)", "9 (SIGKILL)"))
     for report in (cause + stopped, broken + cause, cause + broken + stopped, f"[rank0]: {broken}{stopped}{cause}"):
         assert distributed._reason(report) == "OSError: [Errno 28] No space left on device"
     assert "a worker was killed" in distributed._reason(broken + killed + stopped)

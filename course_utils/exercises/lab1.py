@@ -6,6 +6,7 @@ notebook has imported.
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -430,6 +431,64 @@ def _test_top_p_row(top_p_row):
 top_p_row_of_reference = top_p_row
 
 
+# ------------------------------------------------------------ lab1.11 one step of beam search
+
+
+def beam_step(beams, log_probs, width):
+    longer = []
+    for ids, total in beams:
+        for id, gain in enumerate(log_probs(ids).tolist()):
+            longer.append(([*ids, id], total + gain))
+    return sorted(longer, key=lambda beam: -beam[1])[:width]
+
+
+def _stepped(beams, log_probs, combine=lambda total, gain: total + gain):
+    return [([*ids, id], combine(total, gain)) for ids, total in beams for id, gain in enumerate(log_probs(ids).tolist())]
+
+
+def _best(beams, width, reverse=True):
+    return sorted(beams, key=lambda beam: beam[1], reverse=reverse)[:width]
+
+
+OWN_BEST = "You kept the best extension of *each* beginning. All extensions compete: two of one beginning may beat those of another."
+BEAM_SLIPS = [
+    (OWN_BEST, lambda b, f, w: _best([_best(_stepped([one], f), 1)[0] for one in b], w)),
+    ("Only the best beginning was extended: that is greedy search. All of them compete.", lambda b, f, w: _best(_stepped(_best(b, 1), f), w)),
+    ("The probability of the beginning is lost: a text's total is that of all its tokens.", lambda b, f, w: _best(_stepped(b, f, lambda total, gain: gain), w)),
+    ("Log-probabilities of what happens one after the other are *added*.", lambda b, f, w: _best(_stepped(b, f, lambda total, gain: total * gain), w)),
+    ("The least likely were kept: log-probabilities are below 0, and the best is nearest to 0.", lambda b, f, w: _best(_stepped(b, f), w, reverse=False)),
+    ("The right beginnings, but the likeliest should come first.", lambda b, f, w: beam_step(b, f, w)[::-1]),
+    ("All extensions came back; only the `width` best are kept.", lambda b, f, w: _best(_stepped(b, f), 10**6)),
+    ("Each beginning keeps `width` extensions in yours; `width` are kept in all.", lambda b, f, w: [x for one in b for x in _best(_stepped([one], f), w)]),
+    ("Divided by the length, the totals are means. That is another rule (length normalisation).",
+     lambda b, f, w: [(ids, total / len(ids)) for ids, total in _best(_stepped(b, f), w)]),
+]  # fmt: skip
+
+
+def _test_beam_step(beam_step):
+    table = {
+        (): [0.4, 0.5, 0.1], (0,): [0.1, 0.04, 0.86], (1,): [0.45, 0.3, 0.25], (2,): [0.25, 0.15, 0.6],
+        (0, 2): [0.5, 0.3, 0.2], (1, 0): [0.06, 0.9, 0.04], (3, 1, 2, 0): [0.35, 0.05, 0.6],
+    }  # fmt: skip
+
+    def log_probs(ids):
+        return torch.tensor(table[tuple(ids)]).log()
+
+    log = math.log
+    tries = [
+        ("the very first step", ([([], 0.0)], log_probs, 2)),
+        ("two beginnings", ([([1], log(0.5)), ([0], log(0.4))], log_probs, 2)),
+        ("two of one beginning are best", ([([0], log(0.9)), ([1], log(0.8)), ([2], log(0.05))], log_probs, 3)),
+        ("one beam", ([([0], log(0.4)), ([1], log(0.5))], log_probs, 1)),
+        ("more beams than extensions", ([([2], log(0.1))], log_probs, 7)),
+        ("longer beginnings", ([([0, 2], -1.1), ([1, 0], -1.5), ([3, 1, 2, 0], -1.4)], log_probs, 4)),
+    ]
+    cases.compare(beam_step, beam_step_of_reference, tries, BEAM_SLIPS)
+
+
+beam_step_of_reference = beam_step
+
+
 # ------------------------------------------------------------ lab1.9 spot the bug: pad is eos
 
 
@@ -572,6 +631,10 @@ EXERCISES = [
         "Sort, add up, and look at the sum *before* each word.",
         "argsort tells where each sorted word came from: use it to put the survivors back.",
     ), returns=answers.tensor),
+    Exercise("lab1.11", "one step of beam search", beam_step, _test_beam_step, (
+        "Make one list of all extensions of all beginnings, each with its total.",
+        "The total of an extension is that of its beginning plus one log-probability. Sort the list once.",
+    ), returns=answers.list_of(answers.tuple_of(answers.wholes, answers.number), "a list of pairs: a list of ids, and its total log-probability")),
     Exercise("lab1.9", "spot the bug: two answers of one length", answer_length, _test_answer_length, (
         "In this tokenizer padding and end share the id 2: a 2 can be either.",
         "The first end token is part of the answer; whatever follows is not. And some answers have none.",

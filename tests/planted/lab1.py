@@ -165,6 +165,12 @@ def top_p_in_place(probs, p):
     return probs
 
 
+def beams_by_topk(beams, log_probs, width):
+    totals = torch.stack([log_probs(ids).double() + total for ids, total in beams])
+    best, places = totals.flatten().topk(min(width, totals.numel()))
+    return [(torch.tensor([*beams[i // totals.shape[1]][0], i % totals.shape[1]]), total) for total, i in zip(best, places.tolist())]
+
+
 def count_by_walking(ids, eos_id):
     n = 0
     for id in ids:
@@ -272,6 +278,17 @@ PLANTED = {
         (lambda row, p: torch.where(row >= p, row, 0.0) / torch.where(row >= p, row, 0.0).sum(), "*single* probability"),
         (top_p_in_place, "in place"),
     ],
+    "lab1.11": [
+        (lambda b, f, w: sorted(([*ids, int(f(ids).argmax())], t + f(ids).max().item()) for ids, t in b)[::-1][:w], "should give"),
+        (lambda b, f, w: lab1._best([lab1._best(lab1._stepped([one], f), 1)[0] for one in b], w), "*each* beginning"),
+        (lambda b, f, w: lab1.beam_step([max(b, key=lambda x: x[1])], f, w), "greedy"),
+        (lambda b, f, w: lab1.beam_step([(ids, 0.0) for ids, _ in b], f, w), "is lost"),
+        (lambda b, f, w: lab1._best(lab1._stepped(b, f), w, reverse=False), "least likely"),
+        (lambda b, f, w: lab1.beam_step(b, f, w)[::-1], "first"),
+        (lambda b, f, w: lab1._best(lab1._stepped(b, f), 99), "`width` best"),
+        (lambda b, f, w: [ids for ids, _ in lab1.beam_step(b, f, w)], "a list of pairs"),
+        (lambda b, f, w: lab1.beam_step(b, lambda ids: f(ids).exp(), w), "should give"),
+    ],
     "lab1.9": [
         (lambda ids, e: sum(int(i) != e for i in ids), "ending is part"),
         (lambda ids, e: len(list(ids)), "padding"),
@@ -329,6 +346,10 @@ RIGHT = {
         lambda logits, seen, penalty: torch.stack([(min(x / penalty, x * penalty) if i in seen else x) for i, x in enumerate(logits)]),
     ],
     "lab1.8": [top_p_numpy, top_p_loop, lambda x, p: decoding.top_p(x.log()[None], p)[0].softmax(-1)],
+    "lab1.11": [
+        beams_by_topk,
+        lambda b, f, w: tuple(([*ids, i], t + f(ids)[i]) for t_, ids, t, i in sorted(((t + float(f(ids)[i]), ids, t, i) for ids, t in b for i in range(len(f(ids)))), key=lambda x: -x[0])[:w]),
+    ],
     "lab1.9": [
         count_by_walking,
         lambda ids, e: [*ids, e].index(e) + (e in ids),

@@ -41,8 +41,8 @@ def show(figure: Figure | None = None, *, alt: str) -> None:
 
     ``alt``, one or two sentences, is saved with the picture twice: as the text that takes its place
     where pictures are not shown (a terminal, a reader of the file), and in the output's metadata,
-    which nbconvert's classic template writes as the ``alt`` of the page. JupyterLab 4.6 and GitHub
-    read neither, which is why a sentence under each picture says what one should see. Raises a
+    which nbconvert's classic template writes as the ``alt`` of the page. JupyterLab 4.6 reads
+    neither, which is why a sentence under each picture says what one should see. Raises a
     ValueError if it is empty.
     """
     alt = " ".join(alt.split())

@@ -47,7 +47,7 @@ def forest(
     ends = [x for found in intervals.values() for x in (found.low, found.mean, found.high) if isfinite(x)]
     left, right = min([*ends, -(matters or 0)]), max([*ends, matters or 0])
     margin = 0.04 * (right - left or 1)
-    signed = left < 0
+    signed = left < -0.05 * (right - left)  # a score of nearly 0 may have a limit just below it
     left, right = (left - margin if signed else 0), right + 4 * margin  # room for the numbers
     figure, axis = plt.subplots(figsize=(7, 0.42 * len(intervals) + 1))
     if signed:
@@ -60,13 +60,14 @@ def forest(
         low, high = max(found.low, left), min(found.high, right)
         axis.plot([low, high], [height] * 2, color=DARK, linewidth=2)
         axis.plot(found.mean, height, "o", color=DARK, clip_on=False)
-        if low > found.low:
+        if not isfinite(found.low):
             axis.plot(low, height, "<", color=DARK, clip_on=False)
-        if high < found.high:
+        if not isfinite(found.high):
             axis.plot(high, height, ">", color=DARK, clip_on=False)
         axis.annotate(
-            f"{found.mean:{number}}", (high, height), (7, 0), textcoords="offset points", va="center"
-        )
+            f"{found.mean:{number}}", (high, height), (7, 0), textcoords="offset points", va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the lines behind it
+        )  # fmt: skip
     axis.set(xlabel=xlabel, xlim=(left, right), ylim=(len(intervals) - 0.4, -0.6))  # first on top
     axis.set_yticks(range(len(intervals)), list(intervals))
     rows = "; ".join(f"{name} {found:{number}}" for name, found in intervals.items())

@@ -179,6 +179,12 @@ def test_forest_shows_differences_around_zero_with_room_at_both_ends(drawn):
     assert any(set(line.get_xdata()) == {0} for line in axis.lines)  # the line at 0
 
 
+def test_a_score_of_nearly_zero_is_written_without_a_sign(shown):
+    rows = {"bad": Interval(0.003, -0.002, 0.02, 12, "dialogue", 0.5), "good": Interval(0.3, 0.2, 0.4, 12, "dialogue", 0.0)}
+    plots.forest(rows, "score")
+    assert "good 0.30" in shown[0][1] and "+" not in shown[0][1]
+
+
 def test_forest_draws_infinite_limits_and_refuses_nothing(drawn):
     plots.forest({"one": Interval(3.0, -math.inf, math.inf, 1, "word", 1.0), "two": Interval(2.0, 1.0, 3.0, 9, "word", 0.0)}, "words")
     figure, _ = drawn[0]

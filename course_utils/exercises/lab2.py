@@ -361,6 +361,8 @@ def _test_merged_weight(answer):
         ("You divided alpha by the layer's width: r is the number of rows of A.", scaled(lambda A, B, alpha: alpha / len(B))),
         ("You divided alpha by the root of r, as rank-stabilised LoRA does; here it is r itself.", scaled(lambda A, B, alpha: alpha / len(A) ** 0.5)),
         ("You divided r by alpha; it is the other way round.", scaled(lambda A, B, alpha: len(A) / alpha)),
+        ("The weight is in float32 and came back in 16 bits: give the result W's dtype.", lambda W, A, B, alpha: merged_weight(W, A, B, alpha).bfloat16()),
+        ("The weight is in float32 and came back in 16 bits: give the result W's dtype.", lambda W, A, B, alpha: merged_weight(W, A, B, alpha).half()),
         ("You took the update away: that is unmerging.", scaled(lambda A, B, alpha: -alpha / len(A))),
     ])  # fmt: skip
 

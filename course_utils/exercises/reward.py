@@ -246,7 +246,7 @@ def _test_counter_test(answer):
             for text, other in zip(given, found):
                 if text not in other:
                     raise Wrong(f"The {name} text of a pair is made from the text that was given, as it is and in the same order: {text!r} is not in {other!r}.")
-                rest = other.replace(text, "", 1).replace(tail, "", 1).replace(tail.strip(), "", 1).strip()
+                rest = other.replace(text, "", 1).replace(tail.strip(), "", 1).strip()
                 if rest:
                     raise Wrong(f"Use the given texts and the tail, and nothing else; yours adds {rest!r}.")
         of_good, of_bad = ([tail.strip() in text for text in texts] for texts in (good, bad))
@@ -276,7 +276,7 @@ def _test_reward(answer):
         return next(item["score"] for item in items if item["label"] == label)
 
     two = [output(nothate=0.9, hate=0.1), output(hate=0.8, nothate=0.2), output(hate=0.55, nothate=0.45)]
-    three = [output(nothate=0.5, hate=0.3, unclear=0.2), output(unclear=0.7, hate=0.2, nothate=0.1), output(hate=0.5, nothate=0.4, unclear=0.1)]
+    three = [output(nothate=0.5, hate=0.3, unclear=0.2), output(unclear=0.7, hate=0.2, nothate=0.1), output(hate=0.5, nothate=0.4, angry=0.1)]
     turned = [output(hate=0.1, nothate=0.9), output(nothate=0.3, hate=0.7)]
     compare(answer, reward, [("", (two,)), ("a third class", (three,)), ("items in any order", (turned,)), ("one text", (two[1:2],))], [
         ("Confident hate is paid like confident kindness: item 0 is whichever class won.", each(lambda items: items[0]["score"])),
@@ -340,9 +340,9 @@ def _test_toxicity(answer):
         ("The judge read the response without the blanks around it: give it the response as it is.", cut(lambda x, y: x[len(y):].strip())),
     ])  # fmt: skip
     read = []
-    answer(["ask:Bo is angry.", "b:c"], ["ask:", "b:"], _texts_only(lambda texts: read.extend(texts) or [0.0] * len(texts)))
-    if read != ["Bo is angry.", "c"]:
-        raise Wrong(f"The judge must read the responses, ['Bo is angry.', 'c'], each once, and nothing else; it read {read}.")
+    answer(["ask:Bo says ask: please.", "b:c"], ["ask:", "b:"], _texts_only(lambda texts: read.extend(texts) or [0.0] * len(texts)))
+    if read != ["Bo says ask: please.", "c"]:
+        raise Wrong(f"The prompts are 'ask:' and 'b:'. The judge must read the responses, ['Bo says ask: please.', 'c'], each once, and nothing else; it read {read}.")
 
 
 # ------------------------------------------------------------ reward.8 one word exchanged
@@ -357,7 +357,7 @@ def swap_gap(judge, templates, word, other):
 def _test_swap_gap(answer):
     @_texts_only
     def judge(texts):  # reads the word and the rest of the sentence
-        return [len(text) * (2.0 if text.startswith("My") else 1.0) - 3.0 * text.count("e") for text in texts]
+        return [len(text) * (2.0 if text.startswith("My") else 1.0) - 3.0 * text.count("e") - text.count("o") + sum(map(str.isupper, text)) / 2 for text in texts]
 
     def filled(fill):
         return lambda j, t, w, o: [a - b for a, b in zip(j([fill(x, w) for x in t]), j([fill(x, o) for x in t]))]

@@ -416,13 +416,14 @@ def _test_contaminated(answer):
         ("a word that ends like another", (["smart is the word"], "art is the word", 4)),
         ("a run that goes on in the next line", (["The capital\nof Peru is"], "the capital of Peru is", 4)),
         ("a test shorter than n", (train, "of tea", 4)), ("texts shorter than n on both sides", (["of tea"], "of tea", 4)),
-        ("a run in the second training text", (train, "and the price of tea ?", 4)), ("no training text", ([], "the price of tea", 4)), ("n = 1", (["tea"], "no Tea today", 1)), ("", (["tea"], "teapot", 1)),
+        ("a run in the second training text", (train, "and the price of tea ?", 4)), ("the words of a run with gaps between them", (["the low price of any tea"], "the price of tea", 4)), ("a colon at a word", (["tea: the price of"], "tea the price of", 4)), ("no training text", ([], "the price of tea", 4)), ("n = 1", (["tea"], "no Tea today", 1)), ("", (["tea"], "teapot", 1)),
         ("a repeated word", (["no no no"], "no no", 3)), ("a run of five", (["x a b c d e y"], "z a b c d e", 5)), ("", (["x a b c d y"], "z a b c d z", 5)),
     ], [
         ("You looked for the whole test text. A run of n words of it is enough.", lambda train, test, n: any(f" {test.lower()} " in f" {text.lower()} " for text in train)),
         ("You looked for the whole test text among the training texts. A run of n words inside is enough.", lambda train, test, n: test in train),
         ("Shared single words are ordinary; only a run of n words is suspicious.", lambda train, test, n: any(set(text.lower().split()) & set(test.lower().split()) for text in train)),
         ("You counted shared words: n of them in any place are no run.", lambda train, test, n: any(len(set(text.lower().split()) & set(test.lower().split())) >= n for text in train)),
+        ("Your runs have gaps: the n words must be neighbours in both texts.", lambda train, test, n: any(lcs(text.lower().split(), test.lower().split()) >= n for text in train)),
         ("You joined the training texts: a run across two of them was never seen.", _by_runs(lower, joined=True)),
         ("'art' is not a word of 'smart is the word': compare words, not letters.", lambda train, test, n: any(" ".join(run) in " ".join(text.lower().split()) for text in train for run in lower(test, n))),
         ("Capitals matter in yours: 'THE CAPITAL OF PERU' is the same run in other capitals.", _by_runs(lambda text, n: _runs(text.split(), n))),
@@ -436,6 +437,7 @@ def _test_contaminated(answer):
         ("A run may go on in the next line: split at any white space.", _by_runs(lambda text, n: _runs(text.lower().split(" "), n))),
         ("You looked at the first training text only.", lambda train, test, n: bool(train) and contaminated(train[:1], test, n)),
         ("You want *every* training text to share a run; one is enough.", lambda train, test, n: all(lower(text, n) & lower(test, n) for text in train)),
+        ("You took punctuation away: words are what white space separates.", _by_runs(lambda text, n: lower(re.sub(r"[^\w\s]", " ", text), n))),
         ("Your runs have n + 1 words.", _by_runs(lambda text, n: lower(text, n + 1))),
         ("Your runs have n − 1 words.", _by_runs(lambda text, n: lower(text, n - 1))),
     ])  # fmt: skip

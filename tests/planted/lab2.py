@@ -325,6 +325,7 @@ PLANTED = {
         (lambda n, t: 4 * n + 12 * t, "two numbers of bytes"),
     ],
     "lab2.6": [
+        (lambda shapes, r: sum(r * (i + o) for i, o in set(shapes)), "FLAN-T5-base"),
         (lambda shapes, r: sum(r * i * o for i, o in shapes), "r full matrices"),
         (lambda shapes, r: sum(r * i for i, o in shapes), "one of the two"),
         (lambda shapes, r: sum(i * o for i, o in shapes), "the frozen matrices"),
@@ -345,6 +346,7 @@ PLANTED = {
         (lambda runs: {m: min((r for r in runs if r["method"] == m), key=lambda r: r["validation"])["rate"] for m in ("full", "LoRA")}, "TypeError"),
     ],
     "lab2.8": [
+        (lambda W, A, B, alpha: (W.float() + alpha / len(A) * B @ A).bfloat16(), "16 bits"),
         (in_place_merge, "changed `W`"),
         (lambda W, A, B, alpha: W + B @ A, "scale is missing"),
         (lambda W, A, B, alpha: (W.float() + B @ A).to(W.dtype), "scale is missing"),

@@ -201,6 +201,7 @@ def counted(**other):
 
 PLANTED = {
     "peft.1": [
+        (lambda x, W, A, B, alpha: x @ W.T + alpha / len(x) * (x @ A.T @ B.T), "should give"),
         (lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T, "is not scaled"),
         (lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T), "α alone"),
         (lambda x, W, A, B, alpha: alpha / len(A) * (x @ A.T @ B.T), "detour alone"),
@@ -255,6 +256,8 @@ PLANTED = {
         (truncated(lambda U, S, V, r: (U[:, :r], S[:r], V[:r])), "a tensor"),
     ],
     "peft.6": [
+        (lambda W, block: tuple(-part for part in peft.quantise(W, block)), "should give"),
+        (lambda W, block: (lambda q, s: (q, s + 1e-4))(*peft.quantise(W, block)), "should give"),
         (one_for_all, "the whole matrix"),
         (one_a_row, "the whole row"),
         (by_blocks(absmax, torch.trunc), "fraction off"),

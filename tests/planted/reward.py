@@ -178,6 +178,7 @@ PLANTED = {
         (lambda p, y, e: [row[:2] for row in reward.reliability(p, y, e)], "a list of rows"),
     ],
     "reward.6": [
+        (each(lambda items: sorted(items, key=lambda x: x["label"])[1]["score"]), "should give"),
         (each(lambda items: items[0]["score"]), "whichever class won"),
         (each(lambda items: items[-1]["score"]), "the class that lost"),
         (each(lambda items: score_of(items, "hate")), "score of hate"),
@@ -189,6 +190,7 @@ PLANTED = {
         (each(lambda items: max(x["score"] for x in items)), "whichever class has it"),
     ],
     "reward.7": [
+        (cut(lambda x, y: "".join(x.rsplit(y, 1))), "each once"),
         (lambda s, p, judge: judge(s), "still reads the prompt"),
         (cut(lambda x, y: x.replace(y, "")), "wherever they occur"),
         (cut(lambda x, y: x[len(y) + 1 :]), "One letter"),
@@ -202,6 +204,8 @@ PLANTED = {
         (lambda s, p, judge: [a - b for a, b in zip(judge(s), judge(p))], "and nothing else; it read"),
     ],
     "reward.8": [
+        (lambda j, t, w, o: reward.swap_gap(j, t, w.capitalize(), o.capitalize()), "should give"),
+        (lambda j, t, w, o: reward.swap_gap(j, t, w.capitalize(), o.upper()), "should give"),
         (lambda judge, t, word, other: reward.swap_gap(judge, t, other, word), "direction"),
         (lambda judge, t, word, other: sum(reward.swap_gap(judge, t, word, other)) / len(t), "a list of numbers"),
         (lambda judge, t, word, other: [judge([word])[0] - judge([other])[0] for _ in t], "whole sentence"),
@@ -212,6 +216,7 @@ PLANTED = {
         (lambda j, t, w, o: j([x.replace("{}", w) for x in t]), "values with `word`"),
     ],
     "reward.9": [
+        (lambda good, bad, tail: ([x + 2 * tail for x in good], bad), "and nothing else"),
         (lambda good, bad, tail: (good, [text + tail for text in bad]), "the flaw of the training pairs"),
         (lambda good, bad, tail: (good, bad), "sees no difference"),
         (lambda good, bad, tail: ([x + tail for x in good], [x + tail for x in bad]), "sees no difference"),

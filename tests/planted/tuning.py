@@ -277,6 +277,7 @@ PLANTED = {
         (lambda p, r: tuning.rouge_1(p, r) / 2, "factor 2"),
     ],
     "tuning.6": [
+        (lambda a, b: lcs_numpy(sorted(a), sorted(b)), "shared words"),
         (lambda a, b: len(set(a) & set(b)), "order"),
         (lambda a, b: sum((Counter(a) & Counter(b)).values()), "order counts"),
         (lambda a, b: next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b))), "first difference"),
@@ -287,6 +288,9 @@ PLANTED = {
         (lcs_without_the_empty, "not an error"),
     ],
     "tuning.7": [
+        (lambda train, test, n: tuning.contaminated([re.sub(r"\W", " ", x) for x in train], re.sub(r"\W", " ", test), n), "punctuation"),
+        (lambda train, test, n: any(lcs_numpy(x.lower().split(), test.lower().split()) >= n for x in train), "neighbours in both"),
+        (lambda train, test, n: tuning.contaminated(train, test, 4), "should give"),
         (lambda train, test, n: test in train, "inside"),
         (lambda train, test, n: bool(set(test.split()) & set(" ".join(train).split())), "should give"),
         (by_runs(lambda text, n: set(text.lower().split())), "single words"),
@@ -300,6 +304,7 @@ PLANTED = {
         (lambda train, test, n: tuning.contaminated(train[:1], test, n), "first training text"),
     ],
     "tuning.8": [
+        (lambda rows, trained: tuning.effect_on_others(rows, "mood"), "Another task was trained"),
         (lambda rows, trained: tuning.effect_on_others(rows, None), "leave it out"),
         (lambda rows, trained: (lambda d: (sum(d) / len(d), *tuning.effect_on_others(rows, trained)[1:]))(others(rows, trained)), "over questions"),
         (lambda rows, trained: (lambda d: (sum(d) / len(d), sum(x > 0 for x in d), sum(x < 0 for x in d)))(others(rows, trained)), "the unit is the task"),

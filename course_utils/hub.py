@@ -19,8 +19,10 @@ from .settings import CourseError
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 
 
-def download(name: str) -> Path:
+def download(name: str, variable: str = "COURSE_MODEL") -> Path:
     """The folder with a hub model's files; what is there already is not fetched again.
+
+    ``variable`` is the setting that named it, for the sentences.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def download(name: str) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    with explained("COURSE_MODEL", name), _without_bars():
+    with explained(variable, name), _without_bars():
         return Path(snapshot_download(name, allow_patterns=FILES, cache_dir=_cache()))
 
 

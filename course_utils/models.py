@@ -29,9 +29,9 @@ from .weights import (
 )
 
 __all__ = [
-    "LLM", "MINILM", "SMOLLM2", "Answer", "Wheel", "find", "folder_name",
-    "in_lower_precision", "is_complete", "load_encoder", "load_llm", "prepare", "quiet", "sha256",
-    "source", "verify",
+    "LLM", "MINILM", "SMOLLM2", "Answer", "Wheel", "check_weights", "find", "folder_name",
+    "in_lower_precision", "is_complete", "load_encoder", "load_llm", "place_of", "prepare", "quiet",
+    "read_config", "sha256", "source", "verify",
 ]  # fmt: skip
 
 # Weights, the inputs of the largest layers and a loader's copies, as a multiple of the weights.
@@ -54,18 +54,25 @@ def source(settings: Settings | None = None) -> str:
     settings = settings or current()
     if settings.model == EMBEDDED:
         return str(prepare(settings))
-    return str(_find(settings.model))
+    return str(place_of(settings.model))
 
 
-def _find(name: str) -> Path:
+def place_of(name: str, variable: str = "COURSE_MODEL") -> Path:
+    """The folder of a model that the reader names: their own, or fetched from the hub.
+
+    Raises
+    ------
+    CourseError
+        that names ``variable``, if there is none or it cannot be fetched.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise CourseError(
-            f"COURSE_MODEL={name} does not exist; check its spelling, or unset it to use the embedded model."
+            f"{variable}={name} does not exist; check its spelling, or unset it to use the embedded model."
         )
-    return hub.download(name)
+    return hub.download(name, variable)
 
 
 def load_llm(settings: Settings | None = None) -> LLM:
@@ -137,7 +144,7 @@ def _adapter_alone(place: Path, name: str) -> str | None:
 
 def _base_of(name: str, base: str) -> Path:
     try:
-        return _find(base)
+        return place_of(base)
     except CourseError as error:
         raise CourseError(f"COURSE_MODEL={name} is an adapter, and its base is missing: {error}") from error
 
@@ -157,9 +164,8 @@ def _with_adapter(model, place: Path, name: str):
 def _load_weights(place: Path, name: str, dtype: torch.dtype):
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    config = _read_config(place, name)
-    _check_files(place, name)
-    _check_memory(place, name, dtype)
+    config = _generator_config(place, name)
+    check_weights(place, f"COURSE_MODEL={name}", dtype)
     auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
         model, report = auto.from_pretrained(
@@ -178,28 +184,50 @@ def _load_weights(place: Path, name: str, dtype: torch.dtype):
     return model
 
 
-def _read_config(place: Path, name: str):
-    """The model's configuration, if it belongs to a model that generates text."""
+def check_weights(place: Path, asked: str, dtype: torch.dtype) -> None:
+    """Nothing, if the folder's weights can be read safely and fit into memory.
+
+    Raises
+    ------
+    CourseError
+        that begins with ``asked``, such as ``COURSE_MODEL=name``.
+    """
+    _check_files(place, asked)
+    _check_memory(place, asked, dtype)
+
+
+def read_config(place: Path, asked: str):
+    """The configuration in a model's folder; no code from there is run.
+
+    Raises
+    ------
+    CourseError
+        if there is none, or it cannot be read without code of its own.
+    """
     from transformers import AutoConfig
-    from transformers.models.auto import modeling_auto
 
     file = place / "config.json"
     if not file.is_file():
-        raise CourseError(
-            f"The folder COURSE_MODEL={name} holds no config.json; is it a saved model?"
-        )
+        raise CourseError(f"The folder {asked} holds no config.json; is it a saved model?")
     try:
-        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        return AutoConfig.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
         if '"auto_map"' in file.read_text(encoding="utf-8", errors="replace"):
             raise CourseError(
-                f"COURSE_MODEL={name} needs code of its own to be read (auto_map in its config.json), "
+                f"{asked} needs code of its own to be read (auto_map in its config.json), "
                 "and the course runs no code from models; choose one that transformers knows."
             ) from error
         raise CourseError(
-            f"transformers cannot read the config.json of COURSE_MODEL={name}; is its model_type a "
+            f"transformers cannot read the config.json of {asked}; is its model_type a "
             "language model's?"
         ) from error
+
+
+def _generator_config(place: Path, name: str):
+    """The model's configuration, if it belongs to a model that generates text."""
+    from transformers.models.auto import modeling_auto
+
+    config = read_config(place, f"COURSE_MODEL={name}")
     known = {
         table.get(config.model_type)
         for table in (
@@ -217,18 +245,18 @@ def _read_config(place: Path, name: str):
     return config
 
 
-def _check_files(place: Path, name: str) -> None:
+def _check_files(place: Path, asked: str) -> None:
     """Every weights file is one, and whole; a pickle is refused with what to do instead."""
     from safetensors import SafetensorError, safe_open
 
     files = sorted(place.glob("*.safetensors"))
     if not files and list(place.glob("pytorch_model*.bin")):
         raise CourseError(
-            f"COURSE_MODEL={name} has no readable safetensors weights, only a pickle, which could run "
+            f"{asked} has no readable safetensors weights, only a pickle, which could run "
             "code; where you trust it, load it with transformers and save_pretrained() it elsewhere."
         )
     if not files:
-        raise CourseError(f"COURSE_MODEL={name} has no readable safetensors weights.")
+        raise CourseError(f"{asked} has no readable safetensors weights.")
     for path in files:
         with path.open("rb") as file:
             if file.read(len(POINTER)) == POINTER:
@@ -271,7 +299,7 @@ def _name_special_tokens(model, tokenizer, name: str) -> None:
     )  # fmt: skip
 
 
-def _check_memory(place: Path, name: str, dtype: torch.dtype) -> None:
+def _check_memory(place: Path, asked: str, dtype: torch.dtype) -> None:
     import psutil
     from safetensors import safe_open
 
@@ -283,7 +311,7 @@ def _check_memory(place: Path, name: str, dtype: torch.dtype) -> None:
     free = psutil.virtual_memory().available
     if free < MEMORY_FACTOR * weights:
         raise CourseError(
-            f"{name} needs about {MEMORY_FACTOR * weights / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
+            f"{asked} needs about {MEMORY_FACTOR * weights / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
             "free; close other notebooks (Kernel → Shut Down All Kernels)."
         )
 

@@ -1,10 +1,12 @@
 """Which model, data, device and precision a notebook uses, and where that was decided.
 
-The defaults need nothing but the installed wheels. Eight environment variables change them:
+The defaults need nothing but the installed wheels. Nine environment variables change them:
 
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``) or a local folder
 COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
+COURSE_JUDGE     week 3's second judge: a classifier's hub id or folder (``org/name:label`` names its
+                 class of toxic texts, where the names of the classes do not tell)
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
 COURSE_DTYPE     ``float32``, ``bfloat16`` or ``float16``: of the weights, on a GPU as well
 COURSE_CACHE     folder for converted models, training runs and learners' progress
@@ -39,6 +41,7 @@ class Settings:
 
     model: str = EMBEDDED
     data: str = EMBEDDED
+    judge: str = EMBEDDED
     device: str = "cpu"
     dtype: str = "float32"
     cache: Path = Path("~/.cache/course_utils")
@@ -51,6 +54,7 @@ class Settings:
         rows = [
             ("model", model, "COURSE_MODEL"),
             ("data", data, "COURSE_DATA"),
+            *([("judge", self.judge, "COURSE_JUDGE")] if self.judge != EMBEDDED else []),
             ("device", self.device, "COURSE_DEVICE"),
             ("dtype", self.dtype, "COURSE_DTYPE"),
         ]
@@ -89,6 +93,7 @@ def current() -> Settings:
     return Settings(
         model=env.get("COURSE_MODEL", EMBEDDED),
         data=env.get("COURSE_DATA", EMBEDDED),
+        judge=env.get("COURSE_JUDGE", EMBEDDED),
         device=device,
         dtype=dtype,
         cache=Path(env.get("COURSE_CACHE") or default_cache()).expanduser(),

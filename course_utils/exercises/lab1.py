@@ -93,7 +93,7 @@ def _test_few_shot(few_shot):
         raise Wrong("In the last block, too, 'Summary:' stands on a line of its own.")
     if not prompt.lstrip().startswith(examples[0]["dialogue"]):
         raise Wrong("The prompt begins with something else than the first dialogue.")
-    if len(re.split(r"\n[ \t]*\n", prompt.strip())) != len(examples) + 1:
+    if len(re.split(r"\n\s*\n", prompt.strip())) != len(examples) + 1:
         raise Wrong("Put a blank line between the blocks, and none inside: it shows where an example ends.")
     if few_shot([], target).strip() != f"{target}\nSummary:":
         raise Wrong("With no examples there should be just the open question (zero-shot).")

@@ -320,6 +320,7 @@ RIGHT = {
         lambda e, d: block(e, d),
         lambda e, d: "\n\n".join(x["dialogue"] + "\nSummary: " + x["summary"] for x in [*e, {"dialogue": d, "summary": ""}]).rstrip(),
         lambda e, d: "".join("{}\nSummary: {}\n\n".format(x["dialogue"], x["summary"]) for x in e) + d + "\nSummary: ",
+        lambda e, d: lab1.few_shot(e, d).replace("\n\n", "\n\n\n\n"),
         lambda e, d: re.sub("\n\n+", "\n\n", "\n\n\n".join([f"{x['dialogue']}\nSummary: {x['summary']}" for x in e] + [f"{d}\nSummary:"])),
     ],
     "lab1.3": [

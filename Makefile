@@ -9,7 +9,7 @@ MODELS = $(VENV)/.models
 
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: lab test unit notebooks-test setup lint notebooks time bench clean
+.PHONY: lab test unit notebooks-test setup lint notebooks time bench findings clean
 .DELETE_ON_ERROR:
 
 # Jupyter refuses to run as root unless told; in a container everybody is root.
@@ -65,6 +65,9 @@ time: setup
 
 bench: setup
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts= -s
+
+findings:
+	@for script in findings/*.sh; do echo "== $$script"; PYTHON=$(PYTHON) $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV)

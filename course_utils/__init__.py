@@ -4,7 +4,7 @@ Importing this package loads nothing heavy: torch and transformers are imported 
 need them, so ``import course_utils`` takes a fraction of a second.
 
 At the root stands what notebooks import, one idea a module. ``studies`` made what ``trained`` holds;
-``notebooks``, ``lint`` and ``doctor`` serve those who maintain or teach the course. No lesson imports them.
+``notebooks``, ``lint``, ``terms`` and ``doctor`` serve those who maintain or teach the course. No lesson imports them.
 """
 
 import os

@@ -77,7 +77,7 @@ class Policy:
         # A response's last token predicts nothing that counts: it is not read.
         rows = [prompt + row for prompt, row in zip(asked, tokens[:, :-1].tolist())]
         ids, attention_mask = pad(rows, self.llm.tokenizer.pad_token_id, model.device)
-        # Logits are 49,152 numbers per column: from the shortest prompt's last token on is enough.
+        # Logits are as many numbers per column as the vocabulary has tokens: from the shortest prompt's last token on is enough.
         first = min(map(len, asked)) - 1
         columns = torch.arange(first, ids.shape[1], device=model.device)
         out = model(

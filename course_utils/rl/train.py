@@ -56,14 +56,21 @@ def train(
         )
     adapter = [(n, p) for n, p in policy.llm.model.named_parameters() if p.requires_grad]
     head = [(f"value_head.{n}", p) for n, p in policy.value_head.named_parameters()]
-    named, groups = adapter + head, [{"params": [p for _, p in part]} for part in (adapter, head)]
-    groups[1]["lr"] = value_learning_rate
-    optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
+    named = adapter + head
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for _, p in adapter], "lr": learning_rate},
+            {"params": [p for _, p in head], "lr": value_learning_rate},
+        ],
+        weight_decay=0.0,
+    )
     choices = [
         policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
         value_learning_rate, seed,
     ]  # fmt: skip
-    good = {f"good.{n}": p.detach().clone() for n, p in named}  # before the last update
+    # The KL that a step reports is that of the weights it began with. If it has run away, the update of the
+    # step *before* did it: so the weights from before the last update are kept beside the present ones.
+    good = {f"good.{n}": p.detach().clone() for n, p in named}
     checkpoint = Checkpoint(folder, choices, dict(named) | good, optimizer, Iteration)
     log = checkpoint.load()
     if log:
@@ -74,7 +81,7 @@ def train(
         return log
     if not log:
         checkpoint.keep(log, State.UNTRAINED)
-    now = [p.detach().clone() for _, p in named]
+    now = [p.detach().clone() for _, p in named]  # as this step finds them: good, once its KL is fine
     start = time.monotonic() - (log[-1].seconds if log else 0.0)
     order = _order(len(prompts), iterations * prompts_at_once, seed)
     with progress.Bar("training by PPO", iterations, len(log), patience=0) as bar:
@@ -93,6 +100,7 @@ def train(
             except RanAway:
                 for (_, p), kept in zip(named, good.values()):
                     p.data.copy_(kept)
+                # The last entry of the log ends with the bad update: it goes, too.
                 checkpoint.keep(log[:-1], State.RUNNING if log[1:] else State.UNTRAINED)
                 raise
             for (_, p), kept, old in zip(named, good.values(), now):

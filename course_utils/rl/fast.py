@@ -82,6 +82,7 @@ class FastPolicy(Policy):
         return bool(max(nats, share) < TOLERANCE.get(self.llm.model.dtype, HALF_TOLERANCE))
 
     def forward(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`Policy.forward`, from one row per prompt, behind the frozen layers if they were read."""
         base = self.llm.model.get_base_model()
         if self.llm.family == "encoder-decoder":
             return self._forward_seq2seq(rollout)

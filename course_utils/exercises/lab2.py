@@ -160,7 +160,7 @@ def _test_before_and_after(answer):
     if any(training for _, training, _, _ in calls):
         raise Wrong("The tuned model was scored in training mode, with dropout: train() leaves it there.")
     after = [(was, value) for was, _, value, late in calls if late]
-    if len(calls) == 2 and got[0] == got[2] == 3:
+    if got[0] == got[2] == 3 and (len(calls) == 2 or not any(value == 3 for _, value in after)):
         raise Wrong("The third score is the first one once more: measure the original again after the training.")
     if any(not was and value != 3 for was, value in after):
         raise Wrong("The original shares its weights with the model that was trained: training changed both.")

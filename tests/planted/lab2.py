@@ -102,6 +102,24 @@ def baseline_remembered(load, train, score):
     return b, score(t.eval()), b
 
 
+def remembered_and_measured_twice(load, train, score):
+    o, t = load().eval(), load()
+    b = score(o)
+    train(t)
+    t.eval()
+    return b, (score(t) + score(t)) / 2, b
+
+
+def put_back(load, train, score):
+    o = load().eval()
+    weights = copy.deepcopy(o.state_dict())
+    before = score(o)
+    train(o)
+    tuned = score(o.eval())
+    o.load_state_dict(weights)
+    return before, tuned, score(o)
+
+
 def left_in_training(load, train, score):
     original, tuned = load().eval(), load()
     train(tuned)
@@ -293,6 +311,7 @@ PLANTED = {
         (one_model, "scored last is the one that was trained"),
         (one_model_remembered, "first one once more"),
         (baseline_remembered, "first one once more"),
+        (remembered_and_measured_twice, "first one once more"),
         (left_in_training, "training mode"),
         (never_in_evaluation, "just loaded"),
         (shallow_copy, "shares its weights"),
@@ -403,7 +422,7 @@ RIGHT = {
         lambda p, a, e: (torch.tensor(p + a + [e]), torch.tensor([-100] * len(p) + a + [e])),
     ],
     "lab2.2": [padded_by_arrays, padded_by_torch, lambda rows, pad: list(lab2.pad_batch(rows, pad))],
-    "lab2.3": [deep_copy, as_an_array],
+    "lab2.3": [deep_copy, as_an_array, put_back],
     "lab2.4": [
         clipped_as_torch_does,
         clipped_in_numpy,

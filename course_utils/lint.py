@@ -230,7 +230,7 @@ HABITS = {
     "of like (similar)": re.compile(r"\b(?:of|a|an|in) like \w+", re.I),
     "body (model)": re.compile(r"\bbod(?:y|ies)\b", re.I),
     "place (position)": re.compile(
-        r"(?<!\bin )(?<!in the )(?<!people and )(?<!change )(?<!changed )\bplaces?\b", re.I
+        r"(?<!\bin )(?<!in the )(?<!in its )(?<!people and )(?<!change )(?<!changed )\bplaces?\b", re.I
     ),
     "strange (other)": re.compile(r"\bstrange(?:r)? (?:input|text|source)s?\b", re.I),
     "carry": re.compile(r"\bcarr(?:y|ies|ied|ying)\b", re.I),

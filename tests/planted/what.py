@@ -269,7 +269,7 @@ RIGHT = {
     "what.3": [
         lambda t, n: np.exp(np.log(t) / n),
         lambda t, n: torch.tensor(t).pow(1 / n),
-        lambda target, length: next(p for p in (i / 1e6 for i in range(1, 10**6 + 1)) if p**length >= target),
+        lambda target, length: next(p for p in (i / 1e5 for i in range(1, 10**5 + 1)) if p**length >= target),
     ],
     "what.4": [
         lambda q, v, k: torch.nn.functional.cosine_similarity(q[None], v).topk(k).indices,

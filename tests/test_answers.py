@@ -37,7 +37,7 @@ def test_a_whole_number_in_any_type(value):
     assert found == 3 and type(found) is int
 
 
-@pytest.mark.parametrize("value", [2.5, True, "3", None, [3, 4], float("nan"), torch.ones(2)])
+@pytest.mark.parametrize("value", [2.5, True, "3", None, [3, 4], float("nan"), torch.ones(2), float("inf")])
 def test_what_is_no_whole_number_is_named(value):
     with pytest.raises(Wrong, match="wanted: a whole number"):
         whole.read(value)

@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+import math
 import numbers as abstract
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _number(value: Any) -> float:
 def _whole(value: Any) -> int:
     found = _number(value)
     if not isinstance(found, int):
-        if found != found or found != round(found):  # NaN, or a fraction
+        if not math.isfinite(found) or found != round(found):
             raise Unfit
         return int(found)
     return found

@@ -82,7 +82,7 @@ def exploited(proxy, judges):
 
 
 def _test_exploited(theirs):
-    judges = {"word list": (-0.6, -0.4, "down"), "ROUGE-1": (-0.08, -0.03, "up"), "facts": (-0.2, 0.01, "up"), "grammar": (-0.05, 0.3, "up"), "length": (0.5, 2.0, "down")}
+    judges = {"length": (0.5, 2.0, "down"), "word list": (-0.6, -0.4, "down"), "facts": (-0.2, 0.01, "up"), "ROUGE-1": (-0.08, -0.03, "up"), "grammar": (-0.05, 0.3, "up")}
     edges = {"a": (0.0, 0.3, "down"), "b": (-0.3, 0.0, "up"), "c": (0.01, 0.2, "down"), "d": (0.02, 0.4, "up"), "e": (-0.4, -0.02, "down")}
     cases = [
         ("", ((0.9, 1.6), judges)), ("an interval that ends at 0", ((0.2, 0.5), edges)),
@@ -103,6 +103,8 @@ def _test_exploited(theirs):
         ("The middle of an interval is not enough: the *whole* interval must lie on the wrong side of 0.", worse(lambda low, high, way: (low + high) * (1 if way == "up" else -1) < 0)),
         ("An interval that ends *at* 0 still holds 0: no change is possible.", worse(lambda low, high, way: high <= 0 if way == "up" else low >= 0)),
         ("Those are all judges that moved for certain, in whichever direction.", worse(lambda low, high, way: high < 0 or low > 0)),
+        ("The names stand in another order than in the dictionary.", lambda p, js: sorted(exploited(p, js))),
+        ("The names stand in another order than in the dictionary.", lambda p, js: exploited(p, js)[::-1]),
         ("Where the proxy's own score may not have risen, nothing was pushed, and nothing exploited.", worse(right, lambda p: True)),
         ("The proxy's score rose only if its *whole* interval is above 0.", worse(right, lambda p: p[1] > 0)),
         ("The proxy's score rose only if its *whole* interval is above 0; this one begins at 0.", worse(right, lambda p: p[0] >= 0)),
@@ -166,7 +168,8 @@ def _test_answer_log_prob(theirs):
     nothing[:, 0] = float("nan")
     nothing[2, 4] = float("-inf")
     small = torch.tensor([[[2.0, 0.0], [1.0, 0.0], [0.0, 3.0]]] * 2), torch.tensor([[0, 1, 1], [1, 0, 0]]), torch.tensor([[0, 1, 1], [0, 1, 0]]).bool()
-    cases = [("", (*small, 0.5)), ("", (logits, tokens, mask, 0.7)), ("with T = 1", (logits[:2], tokens[:2], mask[:2], 1.0)), ("NaN outside the answer", (nothing, tokens, mask, 1.5))]
+    cases = [("", (*small, 0.5)), ("", (logits, tokens, mask, 0.7)), ("with T = 1", (logits[:2], tokens[:2], mask[:2], 1.0)), ("NaN outside the answer", (nothing, tokens, mask, 1.5)),
+             ("an answer that is all but impossible", (torch.tensor([[[0.0, 150.0], [90.0, -80.0]]]), torch.tensor([[0, 1]]), torch.tensor([[True, True]]), 0.5))]
 
     def summed(over, divided=lambda z, T: z / T, steps=lambda z: z.log_softmax(-1)):
         def slip(z, t, m, T):
@@ -197,6 +200,7 @@ def _test_answer_log_prob(theirs):
          lambda z, t, m, T: torch.where(m[:, 1:], (z[:, :-1] / T).log_softmax(-1).gather(-1, t[:, 1:, None]).squeeze(-1), 0.0).sum(1)),
         ("That is the likeliest token's log-probability, not that of the token in the answer.", lambda z, t, m, T: answer_log_prob(z, z.argmax(-1), m, T)),
         ("The softmax runs over the tokens of the row: each position has a distribution over the *vocabulary*.", summed(answer, steps=lambda z: z.log_softmax(1))),
+        ("The logarithm of a softmax is −inf where the probability is too small for a computer's numbers; log_softmax takes both steps at once.", summed(answer, steps=lambda z: z.softmax(-1).log())),
         ("Those are probabilities: the logarithm is missing.", summed(answer, steps=lambda z: z.softmax(-1))),
         ("Those are logits: without the softmax they are no log-probabilities.", summed(answer, steps=lambda z: z)),
     ]
@@ -425,7 +429,11 @@ def _test_revise_by_rule(theirs):
             ("an insult more than once", "That clown and that pest met a clown!"),
             ("a star in an insult", "A d*mn good dmn day, said Bo."),
             ("a capital in the list", "Bo calls her a judas: she paid."),
-            ("at the beginning, and nothing else", "Clown"),
+            ("nothing else", "Clown"),
+            ("at the beginning", "Clown Bo pays."),
+            ("at the end", "Bo is a pest"),
+            ("before other marks", "Is Bo a clown? Or a pest; or a judas!"),
+            ("before a dash, which keeps its space", "Bo - the clown - can't pay."),
             ("no insult", "Ana paid 40, Bo (late) did not."),
         )
     ]
@@ -437,6 +445,8 @@ def _test_revise_by_rule(theirs):
         ("Two spaces, or one at the beginning, are left where the word was: tidy them.", _revised(spaces=False)),
         ("Two spaces, or one before a comma, are left where the word was: tidy them.", _revised(spaces=False, marks=False)),
         ("A space is left before a comma or full stop where the word was.", _revised(marks=False)),
+        ("A space is left at the beginning or at the end where the word was.", lambda t, i: re.sub(r" ([,.;:!?])", r"\1", re.sub(r"\s+", " ", _revised(spaces=False)(t, i)))),
+        ("No space may be left before any of the marks , . ; : ! ? where the word was.", lambda t, i: re.sub(r" ([,.])", r"\1", _revised(marks=False)(t, i))),
         ("An insult with a comma or full stop behind it stayed: 'clown,' is 'clown' and a comma.", _without_bare),
         ("The comma or full stop went with the insult: only the word goes.", lambda t, i: _without_bare(t, i, ",.;:!?")),
         ("The text came back as it was.", lambda t, i: t),

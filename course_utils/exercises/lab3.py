@@ -173,6 +173,7 @@ def _test_break_even(theirs):
         ("the far policy scores less", ((-0.5, 12.0), (0.25, 2.0))),
         ("equal scores", ((0.75, 9.0), (0.75, 1.0))),
         ("", ((0.3, 7.0), (-0.9, 1.5))),
+        ("both scores are below 0", ((-0.2, 14.0), (-1.4, 4.0))),
     ]
     slips = [
         ("At a price below 0 leaving would be *paid*. Where the far policy scores no more, it needs no price: 0.", lambda f, n: (f[0] - n[0]) / (f[1] - n[1])),

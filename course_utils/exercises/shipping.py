@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 
 import torch
@@ -136,10 +137,11 @@ def _ranked(size, remove=lambda weight, sparsity: round(sparsity * weight.numel(
 
 
 def _test_keep_mask(theirs):
-    many = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)) * 0.01
+    many = torch.tensor([[0.03, -0.01, 0.025, -0.07], [-0.015, 0.002, -0.04, 0.06]])
+    seven = torch.tensor([[0.4, -0.1, 0.2, 5.0, -3.0, 0.7, -0.6]])
     cases = [
         ("", (torch.tensor([[3.0, -4.0], [0.5, -1.0]]), 0.5)),
-        ("a share that is no whole number of weights", (torch.tensor([[0.4, -0.1, 0.2, 5.0, -3.0, 0.7, -0.6]]), 0.4)),
+        ("a share that is no whole number of weights", (seven, 0.4)), ("a share that is no whole number of weights", (seven, 0.3)),
         ("", (many, 0.25)), ("nothing goes", (many, 0.0)), ("everything goes", (many, 1.0)),
     ]  # fmt: skip
     slips = [
@@ -147,6 +149,7 @@ def _test_keep_mask(theirs):
         ("Magnitude is the size without the sign: −4 is larger than 3.", _ranked(lambda w: w)),
         ("The *largest* weights went.", _ranked(lambda w: -w.abs())),
         ("The number of weights to remove is *rounded*, not cut off.", _ranked(torch.abs, lambda w, s: int(s * w.numel()))),
+        ("The number of weights to remove is *rounded*, to the nearest, not up.", _ranked(torch.abs, lambda w, s: math.ceil(s * w.numel()))),
         ("Sparsity is the share that goes, not the share that stays.", _ranked(torch.abs, lambda w, s: w.numel() - round(s * w.numel()))),
         ("Sparsity is a share of the weights, not a threshold on their values.", lambda w, s: w.abs() > s),
         ("Sparsity is a share of the weights, not of the largest value.", lambda w, s: w.abs() > s * w.abs().max()),
@@ -189,6 +192,7 @@ def _test_distillation_loss(theirs):
     cases = [
         ("", (*small, 3.0)), ("", (logits(4, 6), logits(4, 6), 3.0)), ("with T = 1", (logits(2, 5), logits(2, 5), 1.0)), ("with T = 1.5", (logits(5, 3), logits(5, 3), 1.5)),
         ("a student equal to its teacher", (same, same.clone(), 2.0)), ("a teacher who is quite sure", (logits(2, 3), sure, 2.0)),
+        ("a student who is sure of other words", (sure.flip(0) / 15, sure, 2.0)),
     ]  # fmt: skip
 
     def other(soft=lambda s, t, T: (s / T, t / T), factor=lambda T: T**2, mean=lambda kl: kl.sum(-1).mean()):
@@ -205,6 +209,10 @@ def _test_distillation_loss(theirs):
     def naive_ratio(s, t, T):
         q, p = (s / T).softmax(-1), (t / T).softmax(-1)
         return T**2 * (p * (p / q).log()).sum(-1).mean()
+
+    def padded(s, t, T):
+        q, p = (s / T).softmax(-1) + 1e-9, (t / T).softmax(-1) + 1e-9
+        return T**2 * (p * (p.log() - q.log())).sum(-1).mean()
 
     overflow = "log 0 is −inf, and 0 times −inf is NaN: for a teacher who is quite sure take log_softmax, not the log of a softmax."
     slips = [
@@ -227,6 +235,7 @@ def _test_distillation_loss(theirs):
         ("F.kl_div wants the student's *log*-probabilities, as its first argument.", lambda s, t, T: T**2 * F.kl_div((s / T).softmax(-1), (t / T).softmax(-1), reduction="batchmean")),
         ("The softmax runs over the positions: each position has a distribution over the *vocabulary*.", lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(0), (t / T).softmax(0), reduction="batchmean")),
         (overflow, naive), (overflow, naive_ratio),
+        ("A small number added to a probability keeps the logarithm finite, and makes it wrong where a probability is smaller: take log_softmax.", padded),
     ]  # fmt: skip
     compare(theirs, distillation_loss, cases, slips)
     same_gradient(theirs, distillation_loss, cases[0][1])
@@ -253,7 +262,7 @@ def tree_value(node):
     raise ValueError(f"not allowed: {ast.unparse(node)}")
 
 
-CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0))
+CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0), ("1250 * 0.04", 50.0))
 REFUSED = (
     ("().__class__", "an attribute came through: from any object it leads to everything Python can do"),
     ("print(1)", "a call was carried out: the model decides what runs on your machine"),
@@ -263,6 +272,9 @@ REFUSED = (
     ("5 // 2", "an operation that is not on the list was carried out"),
     ("5 % 2", "an operation that is not on the list was carried out"),
     ("1 << 9", "an operation that is not on the list was carried out"),
+    ("6 ^ 3", "an operation that is not on the list was carried out"),
+    ("2 @ 3", "an operation that is not on the list was carried out"),
+    ("6 & 3", "an operation that is not on the list was carried out"),
     ("'ab' * 3", "a text is not a number, even though it is in the tree as a constant"),
     ("True + 1", "True came through: isinstance(True, int) holds. Compare the type itself"),
     ("-True", "True came through: isinstance(True, int) holds. Compare the type itself"),
@@ -334,6 +346,8 @@ def _test_read_action(theirs):
         ("two actions at once: the first counts", "Action: Search[a red boat]\nAction: Finish[red]"),
         ("a name with brackets that is no action", "I once used Python[3] for it.\nAction: Look_up[notes 1 to 4]"),
         ("another tool", "Action: Translate[water]"),
+        ("two pairs of brackets in one line", "Action: Search[red boat] or Search[blue boat]"),
+        ("a name is one word", "Action: I shall use Search[a key]"),
         ("no action, though there are brackets", "The list is Note[1] and Note[2]."),
         ("no action", "I should look it up."),
         ("the only action comes after an invented observation", "I think.\nObservation: 3\nThought: so\nAction: Finish[3]"),
@@ -345,6 +359,9 @@ def _test_read_action(theirs):
         ("You believed an observation that the model *invented*: what comes after it rests on nothing.", _reading(cut=None)),
         ("You took the last action of the text; the first one counts, and the tool has not answered yet.", _reading(cut=None, pick=-1)),
         ("You took the last action; the first one counts.", _reading(pick=-1)),
+        ("The argument goes on to the *last* ] of its line: it ends at the first.", _reading(r"Action:\s*(\w+)\[(.*)\]")),
+        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:\s*(.*?)\[(.*?)\]")),
+        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:.*?(\w+)\[(.*?)\]")),
         ("The argument goes on to the *last* ] of the text: a pattern with .* takes as much as it can.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S)),
         ("The argument goes on to the *last* ] of the text, and over the invented observation.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S, cut=None)),
         ("Any name with square brackets passes for an action: it must follow `Action:`.", _reading(r"(\w+)\[(.*?)\]")),
@@ -384,6 +401,8 @@ def _test_guarded(theirs):
             asked.append(attempt)
             if len(asked) > tries + 3:
                 raise Wrong(f"With tries = {tries} you drew {len(asked)} times and went on: stop after {tries}, with None.")
+            if tries == 0:
+                raise Wrong("With tries = 0 nothing may be drawn: the answer is None.")
             if attempt not in range(tries):
                 raise Wrong(f"With tries = {tries} you called draw({attempt}): the draws are numbered 0 to {tries - 1}.")
             return texts[attempt]
@@ -425,7 +444,7 @@ def cost_per_thousand(tokens_per_answer, tokens_per_second, price_per_hour):
 
 
 def _test_cost_per_thousand(theirs):
-    cases = [("", (36, 20, 0.5)), ("", (50, 8.0, 3.0)), ("", (7.5, 300, 1.2))]
+    cases = [("", (36, 20, 0.5)), ("", (7, 310, 0.1)), ("", (50, 8.0, 3.0))]
     slips = [
         ("You multiplied seconds by a price per *hour*.", lambda t, s, p: 1000 * t / s * p),
         ("An hour has 3,600 seconds, a minute 60: the price is per hour.", lambda t, s, p: 1000 * t / s / 60 * p),

@@ -144,6 +144,7 @@ PLANTED = {
         (lambda far, near: abs(far[0] - near[0]) / (far[1] - near[1]), "scores less"),
         (lambda far, near: far[0] - 0.05 * far[1] > near[0] - 0.05 * near[1], "a number"),
         (lambda far, near: 0.05, "should give"),
+        (lambda far, near: (far[0] - near[0]) / (far[1] - near[1]) if far[0] > 0 else 0, "below 0"),
     ],
     "lab3.11": [
         (lambda p, w, r, b: lab3.push(p, w, r, 0), "baseline is missing"),

@@ -3,6 +3,7 @@
 import ast
 import functools
 import itertools
+import math
 import operator
 import re
 
@@ -109,6 +110,13 @@ def returns_the_last(draw, is_bad, tries):
     return text
 
 
+def judges_the_last_again(draw, is_bad, tries):
+    text, drawn = draw(0), 1
+    while is_bad(text) and drawn < tries:
+        text, drawn = draw(drawn), drawn + 1
+    return None if is_bad(text) else text
+
+
 def never_ends(draw, is_bad, tries):
     attempt = 0
     while is_bad(draw(attempt)):
@@ -179,6 +187,7 @@ PLANTED = {
         (lambda w, s: w.abs() > 2 * s, "should give"),
         (lambda w, s: w.abs() > w.abs().flatten().sort().values[round(s * w.numel()) - 1] if s else torch.ones_like(w).bool(), "Equal sizes"),
         (lambda w, s: shipping.keep_mask(w, int(s * w.numel()) / w.numel()), "not cut off"),
+        (lambda w, s: shipping.keep_mask(w, math.ceil(s * w.numel()) / w.numel()), "not up"),
         (lambda w, s: shipping.keep_mask(w, 1 - s), "the share that goes"),
         (lambda w, s: w * shipping.keep_mask(w, s), "True and False"),
         (lambda w, s: w.mul_(mask := shipping.keep_mask(w, s)) * 0 == 0 * mask, "in place"),
@@ -203,6 +212,8 @@ PLANTED = {
         (lambda s, t, T: T**2 * F.kl_div((s / T).softmax(-1), (t / T).softmax(-1), reduction="batchmean"), "*log*-probabilities"),
         (lambda s, t, T: T**2 * F.kl_div((s / T).log_softmax(0), (t / T).softmax(0), reduction="batchmean"), "*vocabulary*"),
         (lambda s, t, T: shipping.distillation_loss(s, t, T).item(), "no gradient"),
+        (lambda s, t, T: T**2 * ((p := (t / T).softmax(-1) + 1e-9) * (p / ((s / T).softmax(-1) + 1e-9)).log()).sum(-1).mean(), "makes it wrong"),
+        (lambda s, t, T: T**2 * ((p := (t / T).softmax(-1).clamp(min=1e-6)) * (p / (s / T).softmax(-1).clamp(min=1e-6)).log()).sum(-1).mean(), "sure of other words"),
     ],
     "shipping.4": [
         (evaluates_all, "an attribute came through"),
@@ -219,6 +230,7 @@ PLANTED = {
         (walker(exact=True, refuse=False), "came back as None"),
         (walker(exact=True, operators={**OPERATORS, ast.Div: operator.floordiv}), "9 / 2 is 4.5"),
         (walker(constants=(int,), exact=True), "2.5 was refused"),
+        (walker(exact=True, operators={**OPERATORS, ast.BitXor: operator.xor}), "not on the list"),
         (lambda node: None, "`return` missing"),
         (lambda node: eval(ast.unparse(node)) if re.fullmatch(r"[\d.+\-*/() ]+", ast.unparse(node)) else shipping.tree_value(node), "not on the list"),
     ],
@@ -227,6 +239,8 @@ PLANTED = {
         (greedy_action, "*last* ]"),
         (first_action, "*invented*"),
         (lambda text: None, "returned None"),
+        (matched(r"Action:\s*(\w+)\[(.*)\]"), "*last* ] of its line"),
+        (matched(r"Action:\s*(.*?)\[(.*?)\]"), "letters, digits and _ alone"),
         (after_a_newline_only, "very first line"),
         (matched(r"Action:\s*(\w+)\[(.*?)\]", pick=-1), "the first one counts"),
         (matched(r"Action:\s*(\w+)\[(.*)\]", re.S), "*last* ]"),
@@ -242,6 +256,7 @@ PLANTED = {
         (same_draw, "same draw twice"),
         (first_draw_only, "try again"),
         (one_try, "try again"),
+        (judges_the_last_again, "nothing may be drawn"),
         (returns_the_last, "tries are used up"),
         (lambda draw, is_bad, tries: draw(0), "let through"),
         (never_ends, "same draw twice"),
@@ -262,6 +277,8 @@ PLANTED = {
         (lambda tokens, speed, price: 1000 * tokens / speed / 3600, "price is missing"),
         (lambda tokens, speed, price: 1000 * tokens / speed / 3600 / price, "dearer"),
         (lambda tokens, speed, price: round(1000 * tokens / speed / 3600 * price, 2), "should give"),
+        (lambda tokens, speed, price: round(1000 * tokens / speed / 3600 * price, 4), "should give"),
+        (lambda tokens, speed, price: 1000 * tokens // speed / 3600 * price, "should give"),
         (lambda tokens, speed, price: f"{1000 * tokens / speed / 3600 * price:.2f}", "a number"),
     ],
 }  # fmt: skip
@@ -347,7 +364,7 @@ def splits_lines(text):
     for line in text.splitlines():
         if line.startswith("Observation:"):
             return None
-        if m := re.search(r"Action: (\w+)\[(.*)\]", line):
+        if m := re.search(r"Action: (\w+)\[([^\]]*)\]", line):
             return m[1], m[2]
 
 
@@ -363,7 +380,8 @@ def text_methods(text):
     rest = head.split("Action:", 1)[1]
     if "[" not in rest or "]" not in rest:
         return None
-    return rest.split("[", 1)[0].strip(), rest.split("[", 1)[1].split("]", 1)[0]
+    name, rest = rest.split("[", 1)
+    return (name.strip(), rest.split("]", 1)[0]) if name.strip().isidentifier() else None
 
 
 def while_loop(draw, is_bad, tries):

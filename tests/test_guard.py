@@ -100,6 +100,12 @@ def test_a_forgotten_return_is_called_one():
     assert "is `return` missing?" in judge(exercise(twice, returns=number), forgot)[1]
 
 
+def test_another_number_of_parameters_is_named():
+    status, message = judge(exercise(twice), lambda x, y: x * 2)
+    assert status == "wrong" and "1 arguments" in message and "'y'" in message and "first line" in message
+    assert judge(exercise(twice), lambda *numbers: numbers[0] * 2) == ("right", "")
+
+
 def test_an_argument_changed_in_place_is_named():
     def test(f):
         if f([3, 1, 2], 1) != [1, 2, 3]:

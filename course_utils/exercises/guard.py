@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import ctypes
 import functools
+import inspect
 import random
 import signal
 import threading
@@ -111,6 +112,7 @@ class Guarded:
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args, **kwargs):
+        _must_take(self.function, args, kwargs)
         given, named = copied(args), copied(kwargs)
         value = self.function(*given, **named)
         self.last, self.called = value, True
@@ -143,6 +145,20 @@ def reading(function: Callable, kind: Kind) -> Callable:
         return kind.read(function(*args, **kwargs))
 
     return read
+
+
+def _must_take(function: Callable, args: tuple, kwargs: dict) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions of C have none
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Wrong(
+            f"Your function is called with {len(args) + len(kwargs)} arguments and takes others ({error}): "
+            "keep the stub's first line."
+        ) from None
 
 
 def _names(function: Callable) -> list[str]:

@@ -1,7 +1,9 @@
 """Whatever an answer does, the notebook goes on."""
 
+import builtins
 import random
 import signal
+import sys
 import threading
 import time
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from course_utils.exercises import engine
-from course_utils.exercises.answers import number, tensor, wholes
+from course_utils.exercises.answers import maybe, number, tensor, wholes
 from course_utils.exercises.engine import Exercise, Wrong, judge
 from course_utils.exercises.guard import TooLong, copied, time_limit, unchanged
 
@@ -41,6 +43,20 @@ def test_an_endless_loop_ends_and_is_called_one():
     start = time.monotonic()
     status, message = judge(exercise(twice, seconds=0.3), endless)
     assert status == "wrong" and "endless loop" in message and time.monotonic() - start < 5
+
+
+def test_a_loop_whose_bare_except_swallows_everything_ends_too():
+    def stubborn(x):
+        while True:
+            try:
+                time.sleep(0.05)
+            except:  # noqa: E722
+                continue
+
+    ask = builtins.input
+    status, message = judge(exercise(twice, seconds=0.3), stubborn)
+    assert status == "wrong" and "endless loop" in message
+    assert builtins.input is ask and sys.gettrace() is None
 
 
 def test_an_endless_loop_ends_outside_the_main_thread_too():
@@ -98,6 +114,9 @@ def test_a_forgotten_return_is_called_one():
 
     assert "is `return` missing?" in judge(exercise(twice), forgot)[1]
     assert "is `return` missing?" in judge(exercise(twice, returns=number), forgot)[1]
+    # Also where None is a possible answer and the test says something else first.
+    assert judge(exercise(twice, returns=maybe(number)), forgot)[1].endswith("is `return` missing?)")
+    assert "`return`" not in judge(exercise(twice, returns=maybe(number)), lambda x: 3)[1]
 
 
 def test_another_number_of_parameters_is_named():

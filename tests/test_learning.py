@@ -63,8 +63,11 @@ def test_a_solution_answers_after_one_attempt(capsys):
 
 @pytest.mark.parametrize("call", [learning.hint, learning.solution])
 def test_an_unknown_id_lists_the_known_ones(call):
-    with pytest.raises(KeyError, match="lab1.1"):
+    with pytest.raises(KeyError, match="lab1.1 …, compute.1 …"):
         call("lab9.9")
+    with pytest.raises(KeyError, match=r"lab1.9, lab1.10\.") as own:
+        call("lab1.99")
+    assert "compute" not in str(own.value)
 
 
 def test_progress_tells_first_tries_from_later_ones(capsys):
@@ -338,6 +341,7 @@ def test_a_damaged_set_is_asked_afresh(capsys):
     fresh = said(capsys, review, "lab1")
     record.add("asked", notebook="lab1", items=["what.r99"])
     record.add("asked", notebook="lab1", items=[])
+    record.add("asked", notebook="lab1", items=["what.r1", {}])
     record.add("review", notebook="lab1", items=3, right={})
     assert said(capsys, review, "lab1") == fresh
 

@@ -81,7 +81,9 @@ def find(id: str) -> Exercise:
     """
     known = _all()
     if id not in known:
-        raise KeyError(f"There is no exercise {id!r}; there are {', '.join(known)}.")
+        own = [other for other in known if other.startswith(f"{str(id).split('.')[0]}.")]
+        there = own or [f"{notebook}.1 …" for notebook in NOTEBOOKS]
+        raise KeyError(f"There is no exercise {id!r}; there are {', '.join(there)}.")
     return known[id]
 
 
@@ -140,7 +142,10 @@ def _verdict(exercise: Exercise, answer: Any, read: Callable, usable: Callable) 
     except NotImplementedError:
         return "not attempted", "", None
     except Wrong as wrong:
-        return "wrong", str(wrong), None
+        message = str(wrong)
+        if isinstance(tested, Guarded) and tested.called and tested.only_none and "`return`" not in message:
+            message += " (Your function has only returned None so far: is `return` missing?)"
+        return "wrong", message, None
     except TooLong:
         return "wrong", f"Still running after {exercise.seconds:g} s: an endless loop?", None
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import functools
 import inspect
 import random
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -34,20 +35,33 @@ def time_limit(seconds: float = SECONDS):
     """Raise :class:`TooLong` inside after ``seconds``, and again each second until it is heard.
 
     In the main thread by a timer signal; elsewhere, and where there is none (Windows), by raising in
-    the thread from outside. A single call into C that never returns cannot be ended by either.
+    the thread from outside. A single call into C that never returns cannot be ended by either. A
+    bare ``except:`` swallows it, so the signal is raised once more at the next line, which is that
+    ``except:``'s own.
     """
     main = threading.current_thread() is threading.main_thread()
     if main and hasattr(signal, "setitimer"):
 
         def ring(number, frame):
+            while frame and frame.f_code.co_filename != __file__:
+                frame.f_trace = again
+                frame = frame.f_back
+            sys.settrace(again)
             raise TooLong
 
+        def again(frame, event, arg):
+            if event == "line":
+                raise TooLong
+            return None if event == "call" else again  # functions called from now on are left alone
+
+        tracer = sys.gettrace()  # a debugger's, or None
         handler = signal.signal(signal.SIGALRM, ring)
         before, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         try:
             yield
         finally:
             left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+            sys.settrace(tracer)
             signal.signal(signal.SIGALRM, handler)
             if before:  # somebody else's timer ran: it goes on
                 signal.setitimer(signal.ITIMER_REAL, max(before - (seconds - left), 0.01), interval)
@@ -102,13 +116,14 @@ class Guarded:
     """A learner's function for a test to call.
 
     Each call gets copies of plain data (lists, dictionaries, arrays, tensors) and is refused if it
-    changed them; what it returns is read as ``kind``. ``last`` is what came back last, ``converted``
-    is True if any answer had another type than the kind's own.
+    changed them; what it returns is read as ``kind``. ``last`` is what came back last, ``only_none``
+    is True if nothing else ever did, ``converted`` if any answer had another type than the kind's own.
     """
 
     def __init__(self, function: Callable, kind: Kind):
         self.function, self.kind = function, kind
         self.last, self.called, self.converted = None, False, False
+        self.only_none = True
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args, **kwargs):
@@ -116,6 +131,7 @@ class Guarded:
         given, named = copied(args), copied(kwargs)
         value = self.function(*given, **named)
         self.last, self.called = value, True
+        self.only_none &= value is None
         for name, before, after in [*zip(_names(self.function), args, given),
                                     *((name, kwargs[name], named[name]) for name in kwargs)]:  # fmt: skip
             if not unchanged(before, after):

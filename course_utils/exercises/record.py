@@ -137,7 +137,10 @@ def _whole(entry) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return False
     needed = {"time": str, "session": str, **NEEDED.get(entry["kind"], {})}
-    return all(isinstance(entry.get(name), kind) for name, kind in needed.items())
+    ids = entry.get("items", [])
+    return all(isinstance(entry.get(name), kind) for name, kind in needed.items()) and (
+        not isinstance(ids, list) or all(isinstance(id, str) for id in ids)
+    )
 
 
 def reset() -> Path | None:

@@ -150,6 +150,24 @@ def test_many_comparisons_of_nothing_seldom_find_something():
     assert "among 10 comparisons" in min(fixed.values(), key=lambda d: d.mean).says(10**-9)
 
 
+def test_one_unit_that_holds_nearly_all_rows_says_nothing():
+    # Kish: 103² / (100² + 3) - 1 = 0.06 degrees of freedom.
+    found = metrics.interval([*np.linspace(0.1, 0.8, 100), 0.2, 0.4, 0.5], groups=["a"] * 100 + ["b", "c", "d"])
+    assert (found.low, found.high, found.verdict) == (-np.inf, np.inf, "cannot tell")
+
+
+def test_shares_in_groups_of_very_unequal_size_are_covered():
+    """Twelve tasks, of which three have 20 rows and nine have 2: they count as five."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), [20, 2, 2, 2] * 3)
+    held = 0
+    for _ in range(600):
+        rows = (rng.random(len(groups)) < rng.beta(1, 1, 12)[groups]).astype(float)
+        found = metrics.interval(rows, groups=groups, unit="task")
+        held += found.low <= 0.5 <= found.high
+    assert 0.93 <= held / 600 <= 0.99
+
+
 def test_sign_flip_by_enumeration():
     # Three differences of one sign: 2 of the 8 sign patterns are as extreme: p = 1/4.
     assert metrics.sign_flip_test([1, 1, 1], [0, 0, 0]) == pytest.approx(0.25, abs=0.02)
@@ -161,6 +179,12 @@ def test_sign_flip_by_enumeration():
     lambda: metrics.interval([[1.0, 2.0]], unit="row"),
     lambda: metrics.interval([1.0, float("nan")], unit="row"),
     lambda: metrics.interval([1.0], groups=[1, 2]),
+    lambda: metrics.interval([1.0, 2.0], groups=["a", None]),
+    lambda: metrics.interval([1.0, 2.0], groups=np.array([1, float("nan")])),
+    lambda: metrics.interval(["good", "bad"], unit="row"),
+    lambda: metrics.interval(iter([1.0]), unit="row"),
+    lambda: metrics.interval([1.0, 2.0], unit="row", confidence=95),
+    lambda: metrics.paired([1.0, 2.0], [0.0, 0.0], unit="row", confidence=0),
     lambda: metrics.paired([1.0], [1.0, 2.0], unit="row"),
     lambda: metrics.sign_flip_test([], []),
     lambda: metrics.sign_flip_test([float("nan"), 0.0], [0.0, 0.0]),

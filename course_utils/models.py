@@ -16,6 +16,7 @@ from . import hub
 from .llm import LLM, Answer, in_lower_precision
 from .settings import EMBEDDED, CourseError, Settings, current
 from .weights import (
+    GEMMA,
     MINILM,
     SMOLLM2,
     Wheel,
@@ -29,7 +30,7 @@ from .weights import (
 )
 
 __all__ = [
-    "LLM", "MINILM", "SMOLLM2", "Answer", "Wheel", "check_weights", "find", "folder_name",
+    "GEMMA", "LLM", "MINILM", "SMOLLM2", "Answer", "Wheel", "check_weights", "find", "folder_name",
     "in_lower_precision", "is_complete", "load_encoder", "load_llm", "place_of", "prepare", "quiet",
     "read_config", "sha256", "source", "verify",
 ]  # fmt: skip
@@ -54,11 +55,12 @@ def source(settings: Settings | None = None) -> str:
     settings = settings or current()
     if settings.model == EMBEDDED:
         return str(prepare(settings))
-    return str(place_of(settings.model))
+    return str(place_of(settings.model, settings=settings))
 
 
-def place_of(name: str, variable: str = "COURSE_MODEL") -> Path:
-    """The folder of a model that the reader names: their own, or fetched from the hub.
+def place_of(name: str, variable: str = "COURSE_MODEL", settings: Settings | None = None) -> Path:
+    """The folder of a model that the reader names: their own, the optional base model's
+    (``gemma-3-270m``), or fetched from the hub.
 
     Raises
     ------
@@ -68,6 +70,8 @@ def place_of(name: str, variable: str = "COURSE_MODEL") -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
+    if name == GEMMA.name:
+        return prepare(settings, GEMMA)
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise CourseError(
             f"{variable}={name} does not exist; check its spelling, or unset it to use the embedded model."

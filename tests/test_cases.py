@@ -91,3 +91,12 @@ def test_a_forbidden_function_is_noticed_and_works_again_afterwards():
     with pytest.raises(Wrong, match="no softmax"):
         without((torch, "sum"), (torch, "softmax"), call=lambda: torch.softmax(scores, 0), words="no softmax")
     assert torch.softmax(scores, 0).tolist() == [0.5, 0.5]
+
+
+def test_a_message_shows_the_place_where_two_long_results_differ():
+    with pytest.raises(Wrong) as caught:
+        compare(lambda n: [0] * n + [2], lambda n: [0] * n + [1], [("", (80,))])
+    should, yours = str(caught.value).split("; yours gave ")
+    assert should.endswith("0, 1]") and yours.endswith("0, 2].")
+    with pytest.raises(Wrong, match="should give 5.2083333; yours gave 5.2079"):
+        compare(lambda n: 5.2079, lambda n: 5.2083333, [("", (80,))], same=lambda a, b: a == b)

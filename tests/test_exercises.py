@@ -234,6 +234,14 @@ def test_an_error_in_the_learners_code_is_shown_with_its_line(capsys):
     assert "NameError" in out and "line 3" in out and "Going on with the reference" in out
 
 
+def test_an_error_inside_the_standard_library_is_shown_with_the_learners_own_line(capsys):
+    source = "import re\n\ndef broken(logits, temperature):\n    return re.sub('(a', 'b', 'c')\n"
+    space = {}
+    exec(compile(source, "<cell>", "exec"), space)
+    engine.check("lab1.6", space["broken"])
+    assert "line 4" in capsys.readouterr().out
+
+
 def test_a_mutable_reference_value_cannot_be_spoilt(monkeypatch):
     def test(answer):
         if answer != [1, 2]:

@@ -17,6 +17,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from os.path import commonprefix
 from typing import Any
 from unittest import mock
 
@@ -64,9 +65,10 @@ def compare(
     remark, arguments = cases[missed[0]]
     call = f"{reference.__name__}({', '.join(map(brief, arguments))})"
     came = got[missed[0]]
-    yours = f"raised {type(came).__name__}" if _failed(came) else f"gave {brief(came)}"
+    should, gave = apart(wanted[missed[0]], came)
+    yours = f"raised {type(came).__name__}" if _failed(came) else f"gave {gave}"
     about = f"{remark[0].upper()}{remark[1:]}: " if remark else ""
-    raise Wrong(f"{about}{call} should give {brief(wanted[missed[0]])}; yours {yours}.")
+    raise Wrong(f"{about}{call} should give {should}; yours {yours}.")
 
 
 def same_gradient(answer: Callable, reference: Callable, arguments: tuple, place: int = 0) -> None:
@@ -165,19 +167,39 @@ def brief(value: Any, width: int = 90) -> str:
     >>> brief([0.123456, "a", None]), brief(np.array([1.0, 2.0]))
     ("[0.1235, 'a', None]", '[1, 2]')
     """
-    text = _written(value)
+    return _cut(_written(value), width)
+
+
+def apart(a: Any, b: Any, width: int = 90) -> tuple[str, str]:
+    """Two values in brief, with more digits or from a later place where they would look the same.
+
+    >>> apart(5.2083333, 5.2083)
+    ('5.2083333', '5.2083')
+    >>> apart([0] * 9 + [1], [0] * 9 + [2], width=20)
+    ('…0, 0, 0, 0, 1]', '…0, 0, 0, 0, 2]')
+    """
+    texts = _written(a), _written(b)
+    if texts[0] == texts[1]:
+        texts = _written(a, 9), _written(b, 9)
+    if texts[0] != texts[1] and _cut(texts[0], width) == _cut(texts[1], width):
+        start = len(commonprefix(texts)) - width // 2 - 2
+        texts = f"…{texts[0][start:]}", f"…{texts[1][start:]}"
+    return _cut(texts[0], width), _cut(texts[1], width)
+
+
+def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, digits: int = 4) -> str:
     if hasattr(value, "tolist"):
-        return _written(value.tolist())
+        return _written(value.tolist(), digits)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {_written(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {_written(item, digits)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        inside = ", ".join(map(_written, value))
+        inside = ", ".join(_written(item, digits) for item in value)
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     if callable(value):
         return getattr(value, "__name__", "…")

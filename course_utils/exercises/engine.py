@@ -12,6 +12,7 @@ import copy
 import importlib
 import inspect
 import linecache
+import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -163,7 +164,8 @@ def _describe(error: BaseException, tested: Any, wanted: Kind) -> str:
     here = str(Path(__file__).parents[1])
     own = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(here)]
     # Prefer notebook cells to libraries the learner's code called.
-    cells = [f for f in own if "site-packages" not in f.filename and not f.filename.startswith("<frozen")]
+    libraries = "site-packages", "<frozen", sysconfig.get_path("stdlib")
+    cells = [f for f in own if not any(part in f.filename for part in libraries)]
     name = f"{type(error).__name__}: {error}".rstrip(": ")
     if not cells and isinstance(tested, Guarded) and tested.called:
         return f"What your function returned cannot be used: {shown(tested.last)}; wanted: {wanted.words}."

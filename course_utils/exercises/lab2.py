@@ -172,6 +172,8 @@ def _test_before_and_after(answer):
         raise Wrong("The order is: the original, the tuned model, the original again.")
     if got != (3, 7, 3):
         raise Wrong(f"The toy scores 3 before training and 7 after, so {(3, 7, 3)} is wanted; yours: {tuple(got)}.")
+    if calls[0][3]:
+        raise Wrong("Training came before the first score: measure the original first, then train.")
 
 
 # ------------------------------------------------------------ lab2.4 gradient clipping
@@ -404,6 +406,7 @@ def _test_by_dialogue(answer):
         ("", (rows(("d1", "a"), ("d1", "b"), ("d2", "c")),)),
         ("rows of one dialogue that are apart", (rows(("d1", "a"), ("d3", "x"), ("d2", "c"), ("d1", "d"), ("d1", "b"), ("d3", "a")),)),
         ("one reference twice", (rows(("d2", "a"), ("d1", "a"), ("d2", "a"), ("d2", "b")),)),
+        ("dialogues that look alike", (rows(("Ana: hi", "a"), ("ana: hi", "b"), ("Ana: hi ", "c"), ("Ana: hi Bo", "d")),)),
         ("one dialogue", (rows(("d9", "z"), ("d9", "y"), ("d9", "x"), ("d9", "w")),)), ("no row", ([],)),
     ], [
         ("Every dialogue has the references of all: there is one list, which all keys share.", shared),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import random
 
+import numpy as np
 import torch
 
 from . import answers
@@ -80,6 +82,14 @@ def _test_make_adapter(answer):
         if all(torch.equal(a, b) for a, b in zip((A, B), again)):
             raise Wrong("Called twice, your function returned the same numbers: all layers of a model would start alike. Draw anew at each call, and leave the seed to the caller.")
 
+    def seeded():
+        for seed in (torch.manual_seed, np.random.seed, random.seed):
+            seed(1)
+        return answer(6, 4, 2)
+
+    if not all(torch.equal(a, b) for a, b in zip(seeded(), seeded())):
+        raise Wrong("After torch.manual_seed(1) your function draws other numbers each time: a run cannot be repeated. Draw with torch's own functions.")
+
 
 # ------------------------------------------------------------ peft.3 the largest rank that fits
 
@@ -100,7 +110,7 @@ def _test_largest_rank(answer):
     compare(answer, largest_rank, [
         ("", (two, 1000)), ("", (two, 1500)), ("exactly what r = 3 takes", (two, 720)), ("one byte too little for r = 3", (two, 719)),
         ("exactly what r = 1 takes", (two, 240)), ("too little for r = 1", (two, 239)), ("nothing to spend", (two, 0)),
-        ("three layers of other shapes", (three, 9000)), ("", (three, 644 * 11 - 1)), ("one layer", ([(768, 768)], 10**6)),
+        ("three layers of other shapes", (three, 9000)), ("", (three, 644 * 11 - 1)), ("one layer", ([(768, 768)], 10**6)), ("two layers of one shape", ([(64, 32), (64, 32), (32, 16)], 10**4)),
     ], [
         ("You counted one byte per weight: fp32 takes 4.", bytes_a_rank(both)),
         ("You counted two bytes per weight: fp32 takes 4.", bytes_a_rank(lambda s: 2 * both(s))),
@@ -158,7 +168,7 @@ def _test_best(answer):
         ("", (rows, 0.05)), ("a wider margin", (rows, 0.15)),
         ("a loss exactly at the margin", ([("x", 0.5), ("y", 0.25), ("z", 0.75)], 0.25)),
         ("NaN at the beginning", ([("x", nan), ("y", 1.0), ("z", 1.25)], 0.0)), ("NaN in between", ([(1e-3, 0.75), (3e-3, nan), (1e-4, 0.5), (1e-2, nan)], 0.5)),
-        ("equal losses, no margin", ([("p", 1.5), ("q", 1.25), ("r", 1.25)], 0.0)), ("losses below 0", ([("m", -2.0), ("n", -3.0), ("o", -2.5)], 0.6)),
+        ("equal losses, no margin", ([("p", 1.5), ("r", 1.25), ("q", 1.25)], 0.0)), ("losses below 0", ([("m", -2.0), ("n", -3.0), ("o", -2.5)], 0.6)),
         ("one setting", ([("only", 9.0)], 0.1)),
     ], [
         ("You named the best one alone: settings within the spread of it cannot be told apart from it.", lambda rows, spread: kept(lambda x, low, n: True)(rows, spread)[:1]),
@@ -262,10 +272,12 @@ def _test_quantise(answer):
     ]  # fmt: skip
     for remark, (W, block) in cases:
         integers, scale = answer(W, block)
+        if scale.dtype == torch.int8:
+            raise Wrong("Integers and scales are exchanged: the integers come first.")
         if integers.dtype != torch.int8:
             raise Wrong(f"The integers are {integers.dtype}: as torch.int8 each takes one byte.")
         if integers.shape != W.shape:
-            raise Wrong(f"{remark}: the integers have W's shape, {list(W.shape)}; yours have {list(integers.shape)}.")
+            raise Wrong(f"W of shape {list(W.shape)}, {remark}: the integers have W's shape; yours have {list(integers.shape)}.")
         if list(scale.shape) != [len(W), W.shape[1] // block]:
             raise Wrong(f"W of shape {list(W.shape)}, {remark}: there is a scale for each block of a row, shape {[len(W), W.shape[1] // block]}; yours has {list(scale.shape)}.")
     try:

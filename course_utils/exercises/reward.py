@@ -148,7 +148,7 @@ def _test_pair_hits(answer):
 
     near = "Scores that differ a little are no tie: only equal ones are."
     compare(answer, pair_hits, [
-        ("", ([3.0, -1.0, 1.0, -2.0], [2.0, -4.0, 5.0, 3.0])), ("a tie among others", ([0.5, 2.0, -1.0], [0.25, 2.0, 4.0])), ("ties only", ([0.0, -3.0], [0.0, -3.0])),
+        ("", ([3.0, -1.0, 1.0, -2.0], [2.0, -4.0, 5.0, 3.0])), ("a tie among others", ([0.5, 2.0, -1.0], [0.25, 2, 4.0])), ("ties only", ([0.0, -3.0], [0.0, -3.0])),
         ("scores .05 and .001 apart", ([1.05, 1.0, 2.001, 2.0], [1.0, 1.05, 2.0, 2.001])), ("one pair", ([-0.2], [-0.1])),
     ], [
         ("That is the wrong way round: a hit is a *chosen* text with the higher score.", each(lambda a, b: 1.0 if a < b else 0.5 if a == b else 0.0)),
@@ -277,8 +277,9 @@ def _test_reward(answer):
 
     two = [output(nothate=0.9, hate=0.1), output(hate=0.8, nothate=0.2), output(hate=0.55, nothate=0.45)]
     three = [output(nothate=0.5, hate=0.3, unclear=0.2), output(unclear=0.7, hate=0.2, nothate=0.1), output(hate=0.5, nothate=0.4, angry=0.1)]
+    similar = [output(notsure=0.7, nothate=0.1234, hate=0.1766)]
     turned = [output(hate=0.1, nothate=0.9), output(nothate=0.3, hate=0.7)]
-    compare(answer, reward, [("", (two,)), ("a third class", (three,)), ("items in any order", (turned,)), ("one text", (two[1:2],))], [
+    compare(answer, reward, [("", (two,)), ("a third class", (three,)), ("items in any order", (turned,)), ("a class of a similar name", (similar,)), ("one text", (two[1:2],))], [
         ("Confident hate is paid like confident kindness: item 0 is whichever class won.", each(lambda items: items[0]["score"])),
         ("The last item is the class that lost, whatever its name.", each(lambda items: items[-1]["score"])),
         ("You took the highest score, whichever class has it.", each(lambda items: max(i["score"] for i in items))),
@@ -363,9 +364,10 @@ def _test_swap_gap(answer):
         return lambda j, t, w, o: [a - b for a, b in zip(j([fill(x, w) for x in t]), j([fill(x, o) for x in t]))]
 
     templates = ["My {} friend sings.", "The {} baker, not a {} cook.", "{}: a word."]
+    named = ["My old friend is {}.", "The {} old baker."]
     compare(answer, swap_gap, [
         ("", (judge, templates[:1], "cheerful", "tall")), ("a template with two slots", (judge, templates, "cheerful", "tall")),
-        ("a word that lowers the value", (judge, templates, "serene", "plain")), ("a shorter word", (judge, templates[::-1], "old", "wooden")), ("the same word twice", (judge, templates, "tall", "tall")),
+        ("a word that lowers the value", (judge, templates, "serene", "plain")), ("a shorter word", (judge, templates[::-1], "old", "wooden")), ("a sentence that holds the word", (judge, named, "old", "Dutch")), ("the same word twice", (judge, templates, "tall", "tall")),
     ], [
         ("Wrong direction: the value with `word` less the value with `other`.", lambda j, t, w, o: swap_gap(j, t, o, w)),
         ("You took the size of the difference: a word that lowers the value has a difference below 0.", lambda j, t, w, o: [abs(x) for x in swap_gap(j, t, w, o)]),

@@ -42,8 +42,10 @@ def _test_fill_template(answer):
         ("a text with blanks around it", ("<{summary}>", {"summary": "  so \n"})),
         ("a text with backslashes", ("<{path}>", {"path": r"C:\new\1\g<0>"})),
         ("an empty text", ("{dialogue}{summary}", {"dialogue": "", "summary": "a"})),
-        ("a template without a slot", ("Hello.", talk)),
+        ("a template without a slot", ("Hello.", talk)), ("blanks around the template", (" {word}\n\n", {"word": "up"})),
+        ("a name with a digit and _", ("{speaker_2}, {speaker}", {"speaker": "Ana", "speaker_2": "Bo"})),
     ], [
+        ("You stripped the whole prompt: it begins and ends as the template does.", lambda t, row: fill_template(t, row).strip()),
         ("The template came back unchanged: each column's text belongs in the place of its slot.", lambda t, row: t),
         ("You filled one column only: every slot has a column of its name.", lambda t, row: t.replace("{dialogue}", row["dialogue"])),
         (again, lambda t, row: _one_after_the_other(t, row.items())),
@@ -94,7 +96,7 @@ def _uneven_rows(dialogues, make=str):
 
 def _test_split(answer):
     even = [{"dialogue": f"dialogue {n // 3}", "task": f"task {n % 3}"} for n in range(30)]
-    for rows, share in ((even, 0.2), (_uneven_rows(10), 0.3), (_uneven_rows(7), 0.4), (_uneven_rows(20), 0.25)):
+    for rows, share in ((even, 0.2), (_uneven_rows(10), 0.3), (_uneven_rows(7), 0.4), (_uneven_rows(7), 0.3), (_uneven_rows(20), 0.25)):
         names = {r["dialogue"] for r in rows}
         parts = [answer(rows, share, seed) for seed in range(6)]
         for train, test in parts:
@@ -111,13 +113,13 @@ def _check_parts(rows, share, names, train, test):
         return Counter((row["dialogue"], row["task"]) for row in part)
 
     of_train, of_test = ({r["dialogue"] for r in part} for part in (train, test))
-    wanted = f"{share * len(names):g} of {len(names)} dialogues"
+    wanted = f"{share * len(names):g} of {len(names)} dialogues" + ", rounded" * (share * len(names) % 1 > 1e-9)
     if count([*train, *test]) != count(rows):
         raise Wrong("Rows were lost, doubled or changed: each belongs to exactly one part.")
     if of_train & of_test:
         raise Wrong(f"{len(of_train & of_test)} of {len(names)} dialogues have rows in both parts: the parrot would know their answers.")
-    if abs(len(of_test) - share * len(names)) >= 1:
-        if abs(len(of_train) - share * len(names)) < 1:
+    if abs(len(of_test) - share * len(names)) > 0.5:
+        if abs(len(of_train) - share * len(names)) <= 0.5:
             raise Wrong(f"Your first part holds {len(of_train)} dialogues and your second {len(of_test)}: the first is for training, the second, {wanted}, for the test.")
         raise Wrong(f"With a share of {share:g} the second part should hold {wanted}; yours holds {len(of_test)}.")
 
@@ -227,7 +229,7 @@ def _test_is_right(answer):
         ("an empty answer", ("", "positive")), ("a longer word", ("positively", "positive")),
         ("quotation marks", ("'positive'", "positive")), ("an exclamation mark", ("positive!", "positive")),
         ("words in another order", ("Bo, Ana", "Ana, Bo")), ("", ("a b", "b a")), ("a word twice", ("a b b", "a b")),
-        ("spaces inside", ("a b", "ab")), ("stops inside", ("u.s.", "us")), ("", ("3.5", "35")),
+        ("spaces inside", ("a b", "ab")), ("", ("a  b", "a b")), ("three stops", ("positive...", "positive")), ("stops inside", ("u.s.", "us")), ("", ("3.5", "35")),
         ("a stop in front", (".5", "5")), ("stops inside, on both sides", ("At 9.30.", "at 9.30")),
     ], [
         ("You look for the output *inside* the answer: 'not positive' counts as 'positive', and so does an answer that names every option.", lambda a, o: o in a),
@@ -238,6 +240,8 @@ def _test_is_right(answer):
         ("You cleaned the answer only: the output may have a capital or a full stop, too.", lambda a, o: plain(a) == o),
         ("'Positive. ' counted as wrong: take the spaces away before you look for the stop.", lambda a, o: a.removesuffix(".").strip().lower() == o.removesuffix(".").strip().lower()),
         ("You took away stops and spaces everywhere: 'u.s.' counts as 'us', 'a b' as 'ab'. Only those at the ends are forgiven.", lambda a, o: re.sub(r"[\s.]", "", a).lower() == re.sub(r"[\s.]", "", o).lower()),
+        ("Only one full stop at the end is forgiven; you took away several.", lambda a, o: a.strip().rstrip(".").lower() == o.strip().rstrip(".").lower()),
+        ("Spaces inside count: 'a  b' is not 'a b'.", lambda a, o: plain(a).split() == plain(o).split()),
         ("You took away every stop: '3.5' counts as '35'. Only one at the end is forgiven.", lambda a, o: a.strip().lower().replace(".", "") == o.strip().lower().replace(".", "")),
         ("You compare sets of words: another order, or a word twice, counts as the same.", lambda a, o: set(a.lower().replace(".", " ").split()) == set(o.lower().replace(".", " ").split())),
         ("You compare the words without their order: 'a b' counts as 'b a'.", lambda a, o: sorted(plain(a).split()) == sorted(plain(o).split())),
@@ -478,6 +482,7 @@ def _test_effect_on_others(answer):
         ("another task was trained", (uneven, "topic")),
         ("a task whose mean did not change, and rows in any order", (level, "mood")),
         ("one other task", (rows(mood=[(0, 1)], names=[(0.75, 0.5), (0.5, 0.5)]), "mood")),
+        ("small changes count, too", (rows(mood=[(0, 1)], names=[(0.5, 0.5078125)], topic=[(0.5, 0.4921875)], dates=[(0.25, 0.5)]), "mood")),
     ], [
         ("The trained task is among the others in yours: leave it out.", lambda r, t: effect_on_others(r, None)),
         ("You measured the trained task; the question is what happened to the others.", lambda r, t: _effect(r, t, leave=False)),

@@ -87,6 +87,13 @@ def one_model(load, train, score):
     return before, score(original.eval()), score(original)
 
 
+def trained_before_all(load, train, score):
+    original, tuned = load().eval(), load()
+    train(tuned)
+    tuned.eval()
+    return score(original), score(tuned), score(original)
+
+
 def one_model_remembered(load, train, score):
     o = load().eval()
     b = score(o)
@@ -310,6 +317,7 @@ PLANTED = {
     "lab2.3": [
         (one_model, "scored last is the one that was trained"),
         (one_model_remembered, "first one once more"),
+        (trained_before_all, "before the first score"),
         (baseline_remembered, "first one once more"),
         (remembered_and_measured_twice, "first one once more"),
         (left_in_training, "training mode"),
@@ -382,6 +390,7 @@ PLANTED = {
         (lambda rows: {r["dialogue"]: [r["summary"]] for r in rows}, "overwrote"),
         (lambda rows: {"d1": ["a", "b"], "d2": ["c"]}, "that are apart"),
         (references_shared, "all keys share"),
+        (lambda rows: {r["dialogue"]: [x["summary"] for x in rows if x["dialogue"].startswith(r["dialogue"])] for r in rows}, "look alike"),
         (neighbouring_rows, "need not be neighbours"),
         (lambda rows: {k: " ".join(r["summary"] for r in rows if r["dialogue"] == k) for k in {r["dialogue"] for r in rows}}, "list of references"),
         (lambda rows: {k: v if len(v) > 1 else v[0] for k, v in lab2.by_dialogue(rows).items()}, "list of references"),

@@ -29,6 +29,11 @@ def one_row_alone(i, o, r):
     return torch.cat([torch.randn(1, i), torch.zeros(r - 1, i)]).requires_grad_(), torch.zeros(o, r, requires_grad=True)
 
 
+def drawn_from_nowhere(fan_in, fan_out, r):
+    drawn = np.random.default_rng().normal(size=(r, fan_in))
+    return torch.tensor(drawn, dtype=torch.float32, requires_grad=True), torch.zeros(fan_out, r, requires_grad=True)
+
+
 def seeded_inside(i, o, r):
     generator = torch.Generator().manual_seed(0)
     return torch.randn(r, i, generator=generator).requires_grad_(), torch.zeros(o, r, requires_grad=True)
@@ -67,8 +72,8 @@ def naive_best(rows, spread):
 
 def kept(keep):
     def best(rows, spread):
-        good = sorted((loss, setting) for setting, loss in rows if loss == loss)
-        return [setting for loss, setting in good if keep(loss, good[0][0], spread)]
+        good = sorted((row for row in rows if row[1] == row[1]), key=lambda row: row[1])
+        return [setting for setting, loss in good if keep(loss, good[0][1], spread)]
 
     return best
 
@@ -220,6 +225,7 @@ PLANTED = {
         (one_row_alone, "rank 1 where r is 2"),
         (disjoint, "rank 1 where r is 2"),
         (seeded_inside, "same numbers"),
+        (drawn_from_nowhere, "cannot be repeated"),
         (lambda i, o, r: (torch.ones(r, i).requires_grad_(), torch.zeros(o, r, requires_grad=True)), "rank 1"),
         (lambda i, o, r: (torch.randn(i, r).requires_grad_(), torch.zeros(r, o, requires_grad=True)), "has shape"),
     ],
@@ -227,6 +233,7 @@ PLANTED = {
         (lambda shapes, budget: int(budget // sum(i + o for i, o in shapes)), "one byte"),
         (lambda shapes, budget: budget / (4 * sum(i + o for i, o in shapes)), "a whole number"),
         (lambda shapes, budget: int(budget // (4 * sum(i * o for i, o in shapes))), "in × out"),
+        (lambda shapes, budget: budget // (4 * sum(i + o for i, o in set(shapes))), "wo layers of one shape"),
         (lambda s, b: (lambda q: 2 ** int(math.log2(q)) if q else 0)(b // (4 * sum(i + o for i, o in s))), "powers of two"),
         (lambda s, b: math.ceil(b / (4 * sum(i + o for i, o in s))), "rounded up"),
         (lambda s, b: round(b / (4 * sum(i + o for i, o in s))), "to the nearest"),
@@ -238,6 +245,7 @@ PLANTED = {
         (lambda rows, spread: ["b"], "should give"),
         (lambda rows, spread: peft.best(rows, spread)[:1], "the best one alone"),
         (lambda rows, spread: ["d", "b"], "should give"),
+        (lambda rows, spread: [s for _, s in sorted((x, s) for s, x in rows if s in peft.best(rows, spread))], "qual losses"),
         (lambda rows, spread: peft.best(rows, spread)[::-1], "other way round"),
         (kept(lambda x, low, n: x < low + n), "exactly `spread`"),
         (kept(lambda x, low, n: x <= low * (1 + n)), "not a share"),
@@ -259,6 +267,7 @@ PLANTED = {
         (lambda W, block: tuple(-part for part in peft.quantise(W, block)), "should give"),
         (lambda W, block: (lambda q, s: (q, s + 1e-4))(*peft.quantise(W, block)), "should give"),
         (one_for_all, "the whole matrix"),
+        (lambda W, block: peft.quantise(W, block)[::-1], "exchanged"),
         (one_a_row, "the whole row"),
         (by_blocks(absmax, torch.trunc), "fraction off"),
         (by_blocks(lambda p: p.amax(2).clamp(min=1e-9) / 127, lambda q: q.round().clamp(-128, 127)), "*absolute*"),

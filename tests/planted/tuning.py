@@ -214,6 +214,8 @@ PLANTED = {
     "tuning.1": [
         (lambda t, row: t.replace("{dialogue}", row["dialogue"]), "one column only"),
         (lambda t, row: t, "unchanged"),
+        (lambda t, row: t.format(**row).strip(), "stripped the whole prompt"),
+        (lambda t, row: re.sub(r"{([a-z]+)}", lambda m: row[m[1]], t), "a digit"),
         (replaced_one_after_the_other, "once, not once a column"),
         (first_place_only, "A slot twice"),
         (lambda t, row: re.sub(r"\{(\w+)\}", lambda m: row[m[1]].strip(), t), "stripped"),
@@ -224,6 +226,7 @@ PLANTED = {
     "tuning.2": [
         (lambda rows, share, seed: (rows[4:], rows[:4]), "both"),
         (lambda rows, share, seed: (rows, []), "yours holds 0"),
+        (lambda rows, share, seed: tuning.split(rows, int(share * 10) / 10 if len({r["dialogue"] for r in rows}) == 10 else int(share * 7) / 7, seed), "2.8 of 7 dialogues, rounded"),
         (lambda rows, share, seed: (rows[:6], rows[9:]), "lost"),
         (rows_shuffled, "both"),
         (blocks_of_three, "both"),
@@ -254,6 +257,8 @@ PLANTED = {
     "tuning.4": [
         (lambda answer, output: output in answer, "*inside*"),
         (lambda answer, output: answer == output, "capital and its full stop"),
+        (lambda a, o: a.strip().rstrip(".").lower() == o.strip().rstrip(".").lower(), "several"),
+        (lambda a, o: a.strip().removesuffix(".").lower().split() == o.strip().removesuffix(".").lower().split(), "Spaces inside"),
         (lambda answer, output: answer.strip("'. \n").lower() == output, "should give"),
         (lambda a, o: a.removesuffix(".").strip().lower() == o.removesuffix(".").strip().lower(), "before you look for the stop"),
         (lambda a, o: a.strip().removesuffix(".").lower() == o, "the answer only"),

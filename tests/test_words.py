@@ -35,6 +35,11 @@ def test_a_text_equals_itself_in_any_script(script):
     assert metrics.copy_rate(text, text) == 1
 
 
+def test_numbers_in_other_digits_are_words_too():
+    assert metrics.rouge_table(["१२३ ४५"], [["१२३ ४५"]]).tolist() == [[1, 1, 1]]
+    assert metrics.rouge_table(["१२३"], [["४५६"]])[0, 0] == 0
+
+
 def test_texts_that_share_a_number_are_not_the_same():
     # 40 is one of five words here and one of five there.
     table = metrics.rouge_table(["अन्ना ने 40 टिकट खरीदे"], [["राम की 40 किताबें खो"]])

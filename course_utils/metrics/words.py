@@ -31,7 +31,7 @@ _PIECE = regex.compile(rf"{_ALONE}|(?:(?!{_NO_SPACES})\S)+", regex.V1)
 SPACED = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{Nd}}]--[\p{{Hangul}}ー{UNSPACED}]]", regex.V1)
 _JOINERS = regex.compile("[\u200c\u200d]")
 _LETTERS = regex.compile(r"[\p{L}\p{M}]")
-_OTHER_LETTERS = regex.compile(r"[[\p{L}\p{M}]--[A-Za-z]]", regex.V1)
+_OTHER_LETTERS = regex.compile(r"[[\p{L}\p{M}\p{Nd}]--[A-Za-z0-9]]", regex.V1)  # and digits
 _FOR_BLEU = (  # the first that occurs decides; sacrebleu's names
     ("char", regex.compile(rf"[[{UNSPACED}]--\p{{Han}}]", regex.V1)),
     ("zh", regex.compile(r"\p{Han}")),

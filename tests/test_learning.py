@@ -571,7 +571,22 @@ def test_a_damaged_file_is_named_and_the_others_are_read(content, tmp_path, caps
     learner(tmp_path, "good", ("lab1.1", "right", ""))
     capsys.readouterr()
     out = said(capsys, report, tmp_path)
-    assert f"{tmp_path / 'bad.json'} is left out: " in out and "1 learners" in out
+    assert f"{tmp_path / 'bad.json'} is left out: " in out and out.split("\n")[1].startswith("1 learner, ")
+
+
+@pytest.mark.parametrize("change", [
+    {"weeks": 3}, {"weeks": None}, {"weeks": {"week1": "x"}}, {"course": ...},
+    {"weeks": {"week1": {"before": "2", "after": 3, "questions": 10}}},
+    {"weeks": {"week1": {"before": 2, "after": 3}}},
+    {"weeks": {"week1": {"before": 2, "after": 3, "questions": 0}}},
+])  # fmt: skip
+def test_an_export_with_impossible_counts_is_left_out(change, tmp_path, capsys):
+    learner(tmp_path, "good", ("lab1.1", "right", ""))
+    content = json.loads((tmp_path / "good.json").read_text()) | change
+    (tmp_path / "bad.json").write_text(json.dumps({k: v for k, v in content.items() if v is not ...}))
+    capsys.readouterr()
+    out = said(capsys, report, tmp_path)
+    assert "bad.json is left out: its counts are damaged." in out and "\n1 learner, " in out
 
 
 def test_the_command_reports_and_says_what_is_missing(tmp_path, capsys):

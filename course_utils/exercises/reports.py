@@ -125,7 +125,8 @@ def read(path: Path) -> dict:
     if isinstance(content, dict) and content.get("format") == FORMAT:
         try:
             content["exercises"] = {id: _tally(counts) for id, counts in content["exercises"].items()}
-            return content
+            content["weeks"] = {week: _week(counts) for week, counts in content["weeks"].items()}
+            return content | {"course": str(content["course"])}
         except (AttributeError, KeyError, TypeError):
             raise ValueError("its counts are damaged.") from None
     entries = record.parse(text)
@@ -143,6 +144,13 @@ def _tally(counts: dict) -> Tally:
     return tally
 
 
+def _week(counts: dict) -> dict:
+    right = [n for n in (counts["before"], counts["after"]) if n is not None]
+    if not all(isinstance(n, int) and 0 <= n <= counts["questions"] and counts["questions"] for n in right):
+        raise TypeError
+    return counts
+
+
 def lines(learners: list[dict]) -> list[str]:
     """The report's lines: a table, what is too easy or too hard, misconceptions, gains."""
     from .. import metrics
@@ -155,7 +163,7 @@ def lines(learners: list[dict]) -> list[str]:
     known = [id for id in engine._all() if id in by_exercise]
     others = sorted(set(by_exercise) - set(known))
     versions = Counter(str(learner["course"]) for learner in learners)
-    out = [f"{len(learners)} learners, course " + ", ".join(f"{v} ({n})" for v, n in versions.items()), "",
+    out = [f"{len(learners)} learner{'s' * (len(learners) > 1)}, course " + ", ".join(f"{v} ({n})" for v, n in versions.items()), "",
            f"{'exercise':14s}{'tried':>6s}{'solved':>7s}{'hints':>7s}   first try right"]  # fmt: skip
     easy, hard = [], []
     for id in known:

@@ -156,10 +156,16 @@ def fewer(path, name):
 
 @pytest.fixture
 def shelf(tmp_path):
-    """A hub's folder: a tiny random T5 in several files, without a chat template or a context limit, and
-    the course's calm dialogues with one summary each, as CSV and as Parquet."""
+    """A hub's folder: a tiny random T5 in several files, without a chat template or a context limit, a
+    judge, and the course's calm dialogues with one summary each, as CSV and as Parquet."""
     import torch
-    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+    from transformers import (
+        AutoTokenizer,
+        BertConfig,
+        BertForSequenceClassification,
+        T5Config,
+        T5ForConditionalGeneration,
+    )  # fmt: skip
 
     from course_utils import data, models, settings
 
@@ -174,6 +180,13 @@ def shelf(tmp_path):
     )  # fmt: skip
     T5ForConditionalGeneration(config).save_pretrained(model, max_shard_size="100KB")
     assert len(list(model.glob("*.safetensors"))) > 1
+    _, tokenizer = models.load_encoder()
+    tokenizer.save_pretrained(tmp_path / "hub" / "org" / "judge")
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, id2label={0: "hate", 1: "nothate"},
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "hub" / "org" / "judge")
     talks = data.load_dialogues(settings.embedded(), tone="calm")
     for kind in ("csv", "parquet"):
         (tmp_path / "hub" / "datasets" / "org" / kind).mkdir(parents=True)
@@ -200,13 +213,13 @@ def test_a_lab_runs_with_a_sequence_to_sequence_model(path, dtype, place, shelf,
             names = {"COURSE_MODEL": shelf / "org" / "tiny-t5", "HF_HUB_OFFLINE": "1"}
         else:
             talks = "org/csv" if path.name.startswith("lab1") else "org/parquet"
-            names = {"COURSE_MODEL": "org/tiny-t5", "COURSE_DATA": talks, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+            names = {"COURSE_MODEL": "org/tiny-t5", "COURSE_DATA": talks, "COURSE_JUDGE": "org/judge", "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
         for name, value in {"HF_HOME": tmp_path / "home", **names}.items():
             monkeypatch.setenv(name, str(value))
         executed, _ = notebooks.execute(path, notebook)  # raises if a cell fails
-    asked = {name for name in ("tiny-t5", "csv", "parquet") if any(f"org/{name}/resolve" in p for p in hub.asked)}
-    read = {"tiny-t5", talks[4:]} if place == "hub" else set()
-    assert asked == (read - {"parquet"} if path.name.startswith("lab3") else read)  # that lab has its own data
+    asked = {name for name in ("tiny-t5", "judge", "csv", "parquet") if any(f"org/{name}/resolve" in p for p in hub.asked)}
+    second = {"lab1": "csv", "lab2": "parquet", "lab3": "judge"}[path.name[:4]]  # Lab 3 has dialogues of its own
+    assert asked == ({"tiny-t5", second} if place == "hub" else set())
     assert any(
         "encoder-decoder" in line
         for c in executed.cells

@@ -199,6 +199,8 @@ def _test_examples_that_fit(examples_that_fit):
         ("examples of four lengths", ([90, 30, 170, 20], 25, 40, 210)),
         ("only the longest stands in the way", ([70, 40, 35, 60], 15, 20, 170)),
         ("all of them fit", ([10, 20], 5, 5, 100)),
+        ("the shortest in front", ([40, 90, 50, 60], 50, 50, 200)),
+        ("a long question", ([50, 50, 50], 120, 10, 230)), ("a long answer", ([50, 50, 50], 10, 120, 230)),
         ("question and answer alone overflow the window", ([50], 60, 60, 100)),
         ("no examples", ([], 60, 60, 400)),
     ]
@@ -589,6 +591,7 @@ def _test_distinct_2(distinct_2):
         ("two texts, one pair each", (["a b", "b c"],)),
         ("texts of different lengths", (["x y z y z y z", "x y", "y z q"],)),
         ("capitals", (["The dog sat", "the dog sat"],)),
+        ("stops", (["Bo sat. Bo sat", "Bo sat"],)),
         ("a text of one word among others", (["one", "a b c a b"],)),
         ("no pair at all", (["one", ""],)),
     ]

@@ -33,6 +33,7 @@ def _mean(values):
 
 
 REACH_SLIPS = [
+    ("You compare with 0; a blind guess is right with `chance`.", lambda r, c: _reach(r, lambda v: _low(v) > 0)),
     ("A mean above chance can be luck. Is the *interval* above it?", lambda r, c: _reach(r, lambda v: _mean(v) > c)),
     ("The upper end of the interval lies above chance even where nothing is remembered.", lambda r, c: _reach(r, lambda v: _low(v, "high") > c)),
     ("Better than even guessing is not better than *chance*, which is an argument.", lambda r, c: _reach(r, lambda v: _low(v) > 0.5)),
@@ -72,6 +73,7 @@ def _test_reach(reach):
         ("another chance", ({2: share(80), 7: share(30), 9: share(60)}, 0.25)),
         ("few sequences", ({1: share(9, 10), 2: share(3, 10)}, 0.125)),
         ("none right", ({3: share(0), 1: share(50)}, 0.125)),
+        ("one right, by luck", ({1: share(1, 12), 2: share(0, 12)}, 0.125)),
     ]
     compare(reach, reach_of_reference, cases, REACH_SLIPS)
 
@@ -315,7 +317,7 @@ CAUSAL_SLIPS = [
 
 
 def _test_causal(causal):
-    compare(causal, causal_of_reference, [("", (4,)), ("", (1,)), ("", (2,)), ("", (7,))], CAUSAL_SLIPS)
+    compare(causal, causal_of_reference, [("", (4,)), ("", (1,)), ("", (2,)), ("", (7,)), ("a longer text", (20,))], CAUSAL_SLIPS)
 
 
 causal_of_reference = causal
@@ -379,7 +381,7 @@ def count_parameters(d, hidden):
 
 COUNT_SLIPS = [
     ("Only the matrices: each linear map also has a bias, and each norm a scale and a shift.", lambda d, h: 4 * d * d + 2 * d * h),
-    ("The two layer norms are missing: each has a scale and a shift, d numbers each.", lambda d, h: count_parameters(d, h) - 4 * d),
+    ("4·d parameters are missing: the scales and shifts of the two norms, or the biases of the four square maps.", lambda d, h: count_parameters(d, h) - 4 * d),
     ("The norms have 2·d parameters in yours: a scale *and* a shift each, and there are two norms.", lambda d, h: count_parameters(d, h) - 2 * d),
     ("Three of four maps: after the heads are put side by side comes one more, W_o.", lambda d, h: count_parameters(d, h) - d * d - d),
     ("The biases are missing: each linear map adds one number an output.", lambda d, h: count_parameters(d, h) - 5 * d - h),

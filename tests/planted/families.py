@@ -92,6 +92,12 @@ def follower_by_pairs(stream, first):
     return found
 
 
+def follower_among_a_set(stream, first):
+    pairs = [(a, b) for a, b in zip(stream, stream[1:]) if b >= first]
+    followers = {a: {b for other, b in pairs if other == a} for a, _ in pairs}
+    return {a: max(found, key=lambda b: pairs.count((a, b))) for a, found in followers.items()}
+
+
 def follower_by_maximum(stream, first):
     after = {}
     for i in range(len(stream) - 1):
@@ -127,6 +133,7 @@ PLANTED = {
         (lambda lo, la: (lo.argmax(-1) != la)[la != -100].float().mean(), "should give"),
     ],
     "families.3": [
+        (lambda ids: [(ids[max(0, i - 8) : i], ids[i]) for i in range(1, len(ids))], "A longer text"),
         (lambda ids: [(ids[: i + 1], ids[i]) for i in range(len(ids))], "answer stands in the question"),
         (lambda ids: [(ids[:i], ids[i]) for i in range(len(ids))], "empty context"),
         (lambda ids: [([a], b) for a, b in zip(ids, ids[1:])], "one token only"),
@@ -207,7 +214,7 @@ RIGHT = {
         lambda n, p: np.tri(n, dtype=bool) | (np.arange(n) < p),
         lambda n, p: torch.arange(n) <= torch.arange(n).clamp(min=p - 1)[:, None],
     ],
-    "families.8": [follower_by_pairs, follower_by_maximum, lambda s, f: Counter(right.commonest_follower(s, f))],
+    "families.8": [follower_by_pairs, follower_by_maximum, follower_among_a_set, lambda s, f: Counter(right.commonest_follower(s, f))],
     "families.7": [dict(reversed(right.family_for.items()))],
 }  # fmt: skip
 

@@ -225,6 +225,7 @@ PLANTED = {
     "lab1.4": [
         (lambda e, q, m, c: sum(np.cumsum(sorted(e)) <= c), "fill the window"),
         (lambda e, q, m, c: sum(np.cumsum(sorted(e)) + q <= c), "*answer*"),
+        (lambda e, q, m, c: sum(np.cumsum(sorted(e)) + m <= c), "the question needs some"),
         (lambda e, q, m, c: sum(np.cumsum(sorted(e)) + q + m < c), "exactly"),
         (lambda e, q, m, c: sum(np.cumsum(e) + q + m <= c), "in which they came"),
         (lambda e, q, m, c: (c - q - m) // 100, "should give"),

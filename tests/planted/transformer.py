@@ -176,6 +176,7 @@ PLANTED = {
     "transformer.10": [
         (lambda r, c: max((d for d in r if sum(r[d]) / len(r[d]) > c), default=0), "should give"),
         (lambda r, c: x._reach(r, lambda v: sum(v) / len(v) > c), "can be luck"),
+        (lambda r, c: x.reach(r, 0), "compare with 0"),
         (lambda r, c: max((d for d in r if metrics.interval(r[d], unit="sequence").low > c), default=0), "beyond one that is not"),
         (lambda r, c: x._reach(r, lambda v: metrics.interval(v, unit="sequence").high > c), "upper end"),
         (lambda r, c: next((d for d in sorted(r) if metrics.interval(r[d], unit="sequence").low <= c), max(r)), "one too late"),
@@ -223,6 +224,7 @@ PLANTED = {
     ],
     "transformer.4": [
         (lambda n: torch.ones(n, n, dtype=torch.bool).triu(), "turned round"),
+        (lambda n: torch.ones(n, n, dtype=torch.bool).tril().triu(-9), "A longer text"),
         (lambda n: torch.ones(n, n, dtype=torch.bool).tril(-1), "NaN"),
         (lambda n: ~torch.ones(n, n, dtype=torch.bool).tril(), "what is hidden"),
         (lambda n: torch.ones(n, n).tril(), "True and False"),
@@ -240,7 +242,7 @@ PLANTED = {
     ],
     "transformer.6": [
         (lambda d, hidden: 4 * d * d + 2 * d * hidden, "Only the matrices"),
-        (lambda d, hidden: x.count_parameters(d, hidden) - 4 * d, "norms are missing"),
+        (lambda d, hidden: x.count_parameters(d, hidden) - 4 * d, "two norms, or the biases"),
         (lambda d, hidden: x.count_parameters(d, hidden) - d * d - d, "W_o"),
         (lambda d, hidden: 4 * (d * d + d), "attention alone"),
         (lambda d, hidden: 1120, "should give"),

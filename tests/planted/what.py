@@ -191,6 +191,8 @@ PLANTED = {
         (lambda found, names: len(set(found) & set(names)) / max(1, len(set(found))), "precision"),
         (lambda found, names: 2 * len(set(found) & set(names)) / (len(set(found)) + len(set(names)) or 1), "capitals"),
         (lambda found, names: float(bool(found) and set(found) == set(names)), "part marks"),
+        (lambda f, n: 2 * len((a := {x.lower() for x in f}) & (b := set(n))) / max(1, len(a) + len(b)), "Only the found names"),
+        (lambda f, n: what.name_f1([x.split()[0] for x in f], [x.split()[0] for x in n]), "should give"),
         (lambda f, n: what.name_f1([w for x in f for w in x.lower().split()], [w for x in n for w in x.lower().split()]), "into words"),
         (lambda f, n: len(a & b) / len(a | b) if (a := {x.lower() for x in f}) | (b := {x.lower() for x in n}) else 0.0, "Jaccard"),
         (lambda f, n: 2 * len((a := {x.lower() for x in f}) & (b := {x.lower() for x in n})) / (len(a) + len(b)), "raised ZeroDivisionError"),

@@ -218,3 +218,10 @@ def test_no_notebook_has_another_word_for_a_verdict():
         code = [c for c in json.loads(book.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
         found = [c["id"] for c in code for word in ("real", "noise") if f'"{word}"' in "".join(c["source"]).replace("'", '"')]
         assert not found, (book.name, found)
+
+
+def test_scores_that_are_never_negative_have_no_negative_limit():
+    scores = [0.0] * 9 + [0.1, 0.05, 0.3]
+    found = interval(scores, unit="summary")
+    assert found.low == 0 and found.verdict == "cannot tell" and found.high > found.mean
+    assert paired(scores, [0.0] * 12, unit="summary").low < 0  # a difference may be

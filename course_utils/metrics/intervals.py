@@ -177,7 +177,9 @@ def _mean(sums, sizes, bounds, unit, confidence) -> Interval:
     high = mean + deviation * max(reach, -_uncurve(-reach, skew, n))
     away = mean / deviation
     distance = np.sqrt(n) * min(abs(away), abs(_curve(away, skew, n)))
-    return _interval(mean, low, high, n, unit, 2 * stdtr(freedom, -distance), confidence)
+    # Scores that are never negative have no negative mean; differences may have any.
+    possible = (0 if bounds[0] == 0 else -np.inf, np.inf)
+    return _interval(mean, low, high, n, unit, 2 * stdtr(freedom, -distance), confidence, possible)
 
 
 def _freedom(sizes) -> float:

@@ -220,8 +220,8 @@ def test_no_notebook_has_another_word_for_a_verdict():
         assert not found, (book.name, found)
 
 
-def test_scores_that_are_never_negative_have_no_negative_limit():
+def test_scores_between_0_and_1_have_no_negative_limit():
     scores = [0.0] * 9 + [0.1, 0.05, 0.3]
-    found = interval(scores, unit="summary")
+    found = metrics.interval(scores, unit="summary")
     assert found.low == 0 and found.verdict == "cannot tell" and found.high > found.mean
-    assert paired(scores, [0.0] * 12, unit="summary").low < 0  # a difference may be
+    assert metrics.paired(scores, [0.0] * 12, unit="summary").low < 0  # a difference may be

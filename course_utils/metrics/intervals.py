@@ -177,8 +177,9 @@ def _mean(sums, sizes, bounds, unit, confidence) -> Interval:
     high = mean + deviation * max(reach, -_uncurve(-reach, skew, n))
     away = mean / deviation
     distance = np.sqrt(n) * min(abs(away), abs(_curve(away, skew, n)))
-    # Scores that are never negative have no negative mean; differences may have any.
-    possible = (0 if bounds[0] == 0 else -np.inf, np.inf)
+    # Scores between 0 and 1 have no negative mean; differences may have any.
+    scores = bounds[0] == 0 and (sums <= sizes).all()
+    possible = (0 if scores else -np.inf, np.inf)
     return _interval(mean, low, high, n, unit, 2 * stdtr(freedom, -distance), confidence, possible)
 
 

@@ -1,6 +1,8 @@
 """The notebooks as saved, the tools that make them, and a solved copy that runs end to end."""
 
 import ast
+import base64
+import io
 import os
 import re
 import subprocess
@@ -8,6 +10,7 @@ import sys
 
 import nbformat
 import pytest
+from PIL import Image, ImageChops
 
 from course_utils import hub_server, notebooks
 
@@ -310,6 +313,19 @@ def test_what_folds_a_cell_is_kept_and_timings_are_not():
     cells = [code("1", **kept, **passing), code("2", jupyter={"source_hidden": True}, tags=[])]
     tidied = notebooks.tidy(nbformat.v4.new_notebook(cells=cells)).cells
     assert [cell.metadata for cell in tidied] == [kept, {}]
+
+
+def test_pictures_are_saved_in_fewer_bytes_and_look_the_same(refreshed):
+    found = next(c for c in notebooks.read(refreshed).cells if "plt.plot" in c.source).outputs[0].data["image/png"]
+    shades = Image.linear_gradient("L").convert("RGB")
+    drawn = io.BytesIO()
+    shades.save(drawn, format="png", compress_level=0)
+    large = base64.b64encode(drawn.getvalue()).decode()
+    small = notebooks.smaller(large)
+    back = Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB")
+    assert len(small) < len(large) / 3 and small == notebooks.smaller(small)
+    assert max(high for _, high in ImageChops.difference(back, shades).getextrema()) <= 2
+    assert Image.open(io.BytesIO(base64.b64decode(found))).mode == "P"
 
 
 def test_a_failing_notebook_keeps_its_file(tmp_path):

@@ -42,7 +42,7 @@ def endless(x):
 def test_an_endless_loop_ends_and_is_called_one():
     start = time.monotonic()
     status, message = judge(exercise(twice, seconds=0.3), endless)
-    assert status == "wrong" and "endless loop" in message and time.monotonic() - start < 5
+    assert status == "wrong" and "endless loop" in message and time.monotonic() - start < 60
 
 
 def test_a_loop_whose_bare_except_swallows_everything_ends_too():
@@ -63,7 +63,7 @@ def test_an_endless_loop_ends_outside_the_main_thread_too():
     found = []
     thread = threading.Thread(target=lambda: found.append(judge(exercise(twice, seconds=0.3), endless)))
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert found and "endless loop" in found[0][1]
 
 
@@ -71,12 +71,12 @@ def test_an_endless_loop_ends_outside_the_main_thread_too():
 def test_somebody_elses_timer_goes_on():
     rung = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
-    kept = signal.setitimer(signal.ITIMER_REAL, 0.4)
+    kept = signal.setitimer(signal.ITIMER_REAL, 2)
     try:
-        with time_limit(5):
+        with time_limit(20):
             time.sleep(0.1)
         assert not rung
-        time.sleep(0.6)
+        time.sleep(2.5)
         assert rung
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -84,9 +84,9 @@ def test_somebody_elses_timer_goes_on():
 
 
 def test_time_that_is_enough_interrupts_nothing():
-    with time_limit(0.2):
+    with time_limit(1):
         pass
-    time.sleep(0.3)
+    time.sleep(1.2)
     with pytest.raises(TooLong), time_limit(0.1):
         time.sleep(1)
 

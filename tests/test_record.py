@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def test_a_reset_that_fails_loses_nothing(folder, capsys):
     capsys.readouterr()
     learning.progress("lab1", reset=True)
     out = capsys.readouterr().out
-    assert "cannot be put aside" in out and "1 of 10 solved" in out
+    assert "cannot be put aside" in out and re.search(r"1 of \d+ solved", out)
 
 
 def test_a_folder_of_its_own_is_used(tmp_path, monkeypatch):

@@ -1,0 +1,118 @@
+"""Pieces of work that two builds of the course do, for ``against.py``.
+
+Each function prepares one work and returns what is to be timed. It runs with whichever build is on
+``PYTHONPATH``, so it uses only what both builds have; where a name has moved, it tries both places.
+
+As a program, ``works.py NAME`` prepares, prints "ready", waits for a line, works, and prints JSON.
+"""
+
+import json
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import course_utils  # noqa: F401  before torch: newer builds set how threads wait
+
+
+def examples(llm, count: int):
+    """Lab 2's: requests for a summary of the first calm dialogues, with the summaries."""
+    from course_utils import data, finetune, prompts
+
+    rows = data.load_dialogues(tone="calm")["train"].select(range(count))
+    asked = [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    return finetune.encode(llm, asked, rows["summary"])
+
+
+def full():
+    """Lab 2's full fine-tuning, checkpoints included."""
+    from course_utils import finetune, models, settings
+
+    llm = models.load_llm()
+    rows = examples(llm, 160)
+    folder = settings.current().cache / "runs" / "full"
+    return lambda: losses(finetune.train(llm, rows, finetune.Recipe(1e-4, batch_size=4), folder))
+
+
+def lora():
+    """Lab 2's LoRA training, checkpoints included."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from course_utils import finetune, models, settings
+
+    llm = models.load_llm()
+    rows = examples(llm, 160)
+    torch.manual_seed(0)
+    config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    llm = models.LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
+    folder = settings.current().cache / "runs" / "lora"
+    return lambda: losses(finetune.train(llm, rows, finetune.Recipe(2e-3, batch_size=4), folder))
+
+
+def losses(log) -> dict[str, float]:
+    """The first loss and the mean of the last eight, nats per token: has the work stayed the same?"""
+    last = log[-8:]
+    return {"first": log[0].loss, "last": sum(step.loss for step in last) / len(last)}
+
+
+def feed_forward():
+    """A bare loop of matrix products: how much do two processes hinder each other?"""
+    import torch
+
+    layers = torch.nn.Sequential(torch.nn.Linear(576, 1536), torch.nn.ReLU(), torch.nn.Linear(1536, 576))
+    x = torch.randn(64, 576)
+
+    @torch.no_grad()
+    def work():
+        for _ in range(600):
+            layers(x)
+
+    work()  # warm up
+    return work
+
+
+def notebook(path: str):
+    """A whole notebook, in a kernel of its own."""
+    from course_utils import notebooks
+
+    def work():
+        notebooks.execute(Path(path))
+
+    return work
+
+
+WORKS = {"full": full, "lora": lora, "feed-forward": feed_forward}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Processor seconds and wall seconds of the work, bytes of the process at its largest."""
+
+    cpu: float
+    wall: float
+    peak: int
+
+
+def measured(work) -> tuple[Cost, object]:
+    """Do the work; children (a notebook's kernel) count for their seconds and, if larger, their peak."""
+    before, start = _seconds(), time.perf_counter()
+    result = work()
+    cpu, wall = _seconds() - before, time.perf_counter() - start
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Cost(cpu, wall, 1024 * peak), result
+
+
+def _seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+if __name__ == "__main__":
+    name = sys.argv[1]
+    work = WORKS[name]() if name in WORKS else notebook(name)
+    print("ready", flush=True)
+    input()
+    cost, result = measured(work)
+    print(json.dumps({"cost": cost.__dict__, "result": result}))

@@ -43,7 +43,7 @@ def test_the_baseline_holds_only_what_is_still_there():
 
 def test_the_notebooks_are_in_the_readmes_order():
     names = [path.stem for path in ORDER]
-    assert names.index("lab1_prompting_and_decoding") == names.index("4_compute_and_memory") - 1
+    assert names.index("lab1_prompting_and_decoding") == names.index("5_compute_and_memory") - 1
     assert names.index("lab2_full_vs_peft") == names.index("2_peft_from_the_inside") - 1
     assert names[0] == "1_what_llms_do" and names[-1] == "3_shipping_it"
 

@@ -85,7 +85,7 @@ def progress(notebook: str = "", reset: bool = False) -> None:
     """
     if reset:
         _reset()
-    known = {id: e for id, e in engine._all().items() if id.startswith(notebook)}
+    known = {id: e for id, e in engine._all().items() if notebook in ("", e.notebook)}
     if not known:
         print(f"There is no notebook {notebook!r}; there are {', '.join(engine.NOTEBOOKS)}.")
         return

@@ -106,6 +106,37 @@ ITEMS = [
         ("the whole sentence, with the gaps filled", "That is BART's way. T5's targets are short, and training is cheaper."),
         ("one token for each sentinel", "A span may be several tokens long; the sentinel only opens it."),
     ),
+    # ------------------------------------------------------------ Building with language models
+    _ask(
+        "building.r1", "Your company's prices change each week. What do you try first?", "a",
+        ("look the price up and put it into the prompt", "Retrieval: the documents change, the model does not."),
+        ("fine-tune on this week's prices", "Next week the weights know the old ones."),
+        ("a larger model", "A larger model does not know your prices either."),
+    ),
+    _ask(
+        "building.r2", "How does semantic search find a text that shares no word with the question?", "b",
+        ("it looks the words up in a list of synonyms", "No list is used."),
+        ("it compares vectors, and like meanings have like directions", "An encoder makes the vectors; the cosine compares them."),
+        ("it asks the language model which text fits", "The encoder and a dot product do it, for thousands of texts at once."),
+    ),
+    _ask(
+        "building.r3", "A model writes CALC(12 * 7). Who computes the product?", "c",
+        ("the model, in its next token", "It would guess, and guess wrong for long numbers."),
+        ("the tokenizer", "It only cuts text into tokens."),
+        ("the program around the model, which puts the result into the text", "The model's words are data; the program does the work."),
+    ),
+    _ask(
+        "building.r4", "Why is a model's answer never given to Python's eval?", "a",
+        ("it is text from outside, and eval runs whatever it says", "Accept only what you can name: numbers, signs, parentheses."),
+        ("eval is too slow", "Speed is not the point."),
+        ("eval cannot multiply", "It can; that it can do everything else as well is the trouble."),
+    ),
+    _ask(
+        "building.r5", "No prompt has been tried yet, and there are 5,000 examples. What is the next step?", "b",
+        ("fine-tune at once: there are enough examples", "Enough for later. A prompt costs minutes."),
+        ("try prompts, and measure on the test items", "The cheapest step first."),
+        ("pre-train a model of your own", "Tens of thousands of times as expensive, and the last resort."),
+    ),
     # ------------------------------------------------------------ Lab 1
     _ask(
         "lab1.r1", "At T = 1 two tokens stand 2 : 1. What is their ratio at T = 0.5?", "c",
@@ -168,7 +199,7 @@ ITEMS = [
         ("every row alike", "The large row uses the whole range."),
         ("the other rows, which keep few levels", "The step is set by the largest value. One scale per row repairs it."),
     ),
-    # ------------------------------------------------------------ Scaling and domains
+    # ------------------------------------------------------------ Scaling laws
     _ask(
         "scaling.r1", "About how many operations does training 2 billion weights on 10 billion tokens take?", "a",
         ("1.2 · 10²⁰", "6 · N · D = 6 · 2 · 10⁹ · 10¹⁰."),
@@ -198,6 +229,37 @@ ITEMS = [
         ("overfitting to the training sentences", "That would show on held-out legal text; there the loss fell."),
         ("forgetting", "The gain in one place was paid for in another. Mixing in general text lowers the price."),
         ("contamination", "Contamination makes a score too good."),
+    ),
+    # ------------------------------------------------------------ The words of a field
+    _ask(
+        "domains.r1", "A tokenizer learnt from general text meets a clinical term. What happens?", "a",
+        ("the term is cut into several pieces", "Words that are rare in general text have no token of their own."),
+        ("it becomes one unknown token", "A vocabulary with all bytes in it can write every word."),
+        ("a token is added to the vocabulary", "The vocabulary is fixed when the tokenizer is built."),
+    ),
+    _ask(
+        "domains.r2", "Tokenizer A cuts a text into twice as many tokens as tokenizer B. Which losses can be compared?", "c",
+        ("nats per token", "The same loss, divided by twice as many tokens, looks half as large."),
+        ("perplexities", "A perplexity is e to the loss per token, with the same fault."),
+        ("bits per byte", "Both models read the same bytes."),
+    ),
+    _ask(
+        "domains.r3", "What is continued pre-training?", "b",
+        ("instruction tuning on a field's questions", "That needs questions and answers; this needs only the field's text."),
+        ("next-token training of a trained model on the text of a field", "The objective stays, the text changes."),
+        ("training a new model on general and special text", "BloombergGPT did that; then nothing is continued."),
+    ),
+    _ask(
+        "domains.r4", "After training on legal and clinical text, the loss on plain prose is higher. What was the remedy?", "b",
+        ("a higher learning rate on the field's text", "It makes the model forget more."),
+        ("general text mixed into the training", "The model goes on meeting what it is to keep."),
+        ("a longer context window", "The window does not change what the weights have kept."),
+    ),
+    _ask(
+        "domains.r5", "BloombergGPT stopped at 569 of its 700 billion tokens. What was scarce?", "c",
+        ("the GPUs' memory", "The weights fitted: they were divided among the GPUs."),
+        ("the parameters", "About 50 billion were what the budget allowed."),
+        ("new text of finance, and time to train", "By then the model no longer got better on held-out text."),
     ),
     # ------------------------------------------------------------ Instruction tuning
     _ask(

@@ -1,7 +1,7 @@
 """What a language model can be given to act with: a calculator, a search, and a loop that uses them.
 
 A model writes *text*. These functions read an action out of that text and carry out only what they
-know; nothing a model writes is ever run as a program.
+know. :func:`passes` alone runs what a model wrote: to judge it, in a process of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import ast
 import math
 import operator
 import re
+import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +86,56 @@ def _value(node: ast.AST) -> float:
             raise CourseError(f"{base:g} ** {exponent:g} is not a real number.")
         return result
     raise CourseError(f"{ast.unparse(node)!r} is not allowed in an expression; use {ALLOWED}.")
+
+
+# ---------------------------------------------------------------- judging a program
+
+REFUSED = {"open", "eval", "exec", "compile", "input", "globals", "locals", "vars", "getattr", "setattr", "breakpoint"}
+
+
+def code_in(text: str) -> str:
+    """The first block between lines of three backticks (one that was cut off too), else all of it."""
+    block = re.search(r"```[ \t]*\w*[ \t]*\n(.*?)(?:```|$)", text, re.DOTALL)
+    return block[1] if block else text
+
+
+def is_tame(code: str) -> bool:
+    """Whether a program imports nothing, uses no name of ``REFUSED``, and none with two underscores.
+
+    Enough for a handful of toy functions on one's own machine. A service runs what others wrote in a
+    container without a network. What is no Python is not tame.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    # a variable has an id, an attribute an attr, a function or a class a name
+    names = [getattr(node, part) for node in nodes for part in ("id", "attr", "name") if hasattr(node, part)]
+    imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes)
+    return not imports and not any("__" in (name or "") or name in REFUSED for name in names)
+
+
+def passes(text: str, checks: Sequence[str], seconds: float = 10) -> bool:
+    """Whether the program in ``text`` does what every check says: ``passes(text, ["twice(4) == 8"])``.
+
+    The program (:func:`code_in`) runs in a process of its own, if it is tame, with the checks behind
+    it as assertions and a secret word at the end. It passes if the process ends without an error and
+    the secret is the last thing printed. A program that prints "all true", or leaves before the
+    checks, does not know the word, which is drawn anew for each run.
+    """
+    code = code_in(text)
+    if not is_tame(code):
+        return False
+    secret = secrets.token_hex(8)
+    program = "\n".join([code, *(f"assert {check}" for check in checks), f"print('\\n{secret}')"])
+    try:
+        run = subprocess.run(
+            [sys.executable, "-I", "-c", program], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return run.returncode == 0 and run.stdout.endswith(f"\n{secret}\n")
 
 
 # ---------------------------------------------------------------- search

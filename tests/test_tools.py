@@ -69,6 +69,52 @@ def test_no_allowed_expression_is_slow():
     assert time.perf_counter() - start < 0.5
 
 
+# ---------------------------------------------------------------- judging a program
+
+TWICE = "def twice(x):\n    return 2 * x\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TWICE, f"```python\n{TWICE}```", f"Sure! Here it is:\n```\n{TWICE}```\nIt doubles x.",
+        f"```python\n{TWICE}",  # cut off by the limit of new tokens
+        f"{TWICE}print('all true')", f"{TWICE}print('no line break', end='')", "twice = lambda x: x + x",
+    ],
+)  # fmt: skip
+def test_a_right_program_passes_whatever_stands_around_it(text):
+    assert tools.passes(text, ["twice(4) == 8", "twice(-1) == -2"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def twice(x): return x", "def twice(x): return 0\nprint('all true')",
+        "print('all true')\nexit()", "def twice(x): exit(0)", "def twice(x): raise SystemExit",
+        "def twice(x):\n    print('all true')\n    quit()", "print = lambda *words: None", "I cannot do that.", "",
+        "class Any:\n    def __eq__(self, other): return True\ndef twice(x): return Any()",
+        "def twice(x):\n    while True: pass",
+    ],
+)  # fmt: skip
+def test_a_program_that_fails_a_check_cannot_talk_its_way_past(code):
+    assert not tools.passes(code, ["twice(4) == 8"], seconds=2)
+
+
+def test_every_check_counts():
+    assert not tools.passes("def twice(x): return 8", ["twice(4) == 8", "twice(5) == 10"])
+
+
+@pytest.mark.parametrize(
+    "code", ["import os", "from os import remove", "open('x', 'w')", "().__class__", "eval('1')", "def f(:", "\x00"]
+)
+def test_what_reaches_for_the_machine_is_not_run(code):
+    assert not tools.is_tame(code) and not tools.passes(f"{code}\n{TWICE}", ["twice(4) == 8"])
+
+
+def test_plain_functions_are_tame():
+    assert tools.is_tame(TWICE) and tools.is_tame("")
+
+
 # ---------------------------------------------------------------- search
 
 

@@ -1,6 +1,6 @@
 """Drawings of mechanisms: boxes and arrows, rows of tokens, coloured blocks.
 
-Notebooks call them as ``plots.diagram``, ``plots.tokens`` and ``plots.blocks``. Sizes are inches.
+Notebooks call them as ``plots.diagram``, ``plots.tokens``, ``plots.blocks`` and ``plots.masks``. Sizes are inches.
 Every box is made as wide as its text, so nothing overflows; what would overlap is refused.
 """
 
@@ -119,6 +119,15 @@ def blocks(
     part. A piece that it holds is filled with the part's colour; one that it lacks is an outline.
     """
     show(draw_blocks(panels).figure, alt=alt)
+
+
+def masks(panels: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[Sequence]]], *, alt: str) -> None:
+    """Draw attention masks: squares of who may look at what, dark where one may.
+
+    ``panels``: a title, and (tokens that look, tokens that are looked at, mask). The mask has a row for
+    each token that looks, and a column for each that is looked at: a tensor, an array or lists.
+    """
+    show(draw_masks(panels).figure, alt=alt)
 
 
 # ---------------------------------------------------------------- boxes and arrows
@@ -628,6 +637,58 @@ def _block(axis, corner, width, fill, hatch) -> None:
     axis.add_patch(
         Rectangle(corner, width, 0.2, facecolor=fill, hatch=hatch, edgecolor=edge, linewidth=0.7)
     )
+
+
+# ---------------------------------------------------------------- masks
+
+
+def draw_masks(panels) -> Drawing:
+    """The drawing of :func:`masks`, not shown."""
+    if not panels:
+        raise ValueError("A drawing of masks needs at least one panel.")
+    figure, cell, gap = _blank(), 0.32, 0.3
+    sizes = {}
+    for title, (rows, columns, mask) in panels.items():
+        if len(mask) != len(rows) or any(len(row) != len(columns) for row in mask):
+            raise ValueError(f"The mask of {title!r} needs {len(rows)} rows of {len(columns)}.")
+        names = 0.1 + max(_measure(figure, name, 10)[0] for name in rows)
+        sizes[title] = names, max(names + len(columns) * cell, _measure(figure, title, 10, "bold")[0])
+    under = 0.1 + max(_measure(figure, name, 10)[0] for _, columns, _ in panels.values() for name in columns)
+    head = 0.1 + max(_measure(figure, title, 10, "bold")[1] for title in panels)
+    tall = cell * max(len(rows) for rows, _, _ in panels.values())
+    entries = [("may look", DARK), ("may not", "#ffffff"), ("row: who looks; column: what is looked at", "")]
+    width = gap * len(panels) + sum(wide for _, wide in sizes.values())
+    legend = sum(0.62 + _measure(figure, words, SMALLEST)[0] for words, _ in entries)
+    width = max(width, legend)
+    if width > WIDEST:
+        raise ValueError("The masks are wider than the page: use fewer panels or shorter tokens.")
+    drawing = Drawing(figure)
+    _start(drawing, width, head + tall + under + 0.5)
+    axis, top, x = figure.axes[0], tall + under + 0.45, gap / 2
+    for title, (rows, columns, mask) in panels.items():
+        names, wide = sizes[title]
+        axis.text(x + wide / 2, top + head, title, weight="bold", ha="center", ma="center", va="top")
+        left = x + (wide - names - len(columns) * cell) / 2 + names
+        for i, name in enumerate(rows):
+            axis.text(left - 0.06, top - (i + 0.5) * cell, name, ha="right", va="center")
+        for j, name in enumerate(columns):
+            middle = left + (j + 0.5) * cell
+            axis.text(middle, top - len(rows) * cell - 0.06, name, ha="center", va="top", rotation=90)
+        for i, row in enumerate(mask):
+            for j, looks in enumerate(row):
+                corner = left + j * cell, top - (i + 1) * cell
+                fill = DARK if looks else "#ffffff"
+                axis.add_patch(Rectangle(corner, cell, cell, facecolor=fill, edgecolor="grey", linewidth=0.8))
+        high = top - len(rows) * cell
+        drawing.boxes[title] = Box(left, high, left + len(columns) * cell, top)
+        x += wide + gap
+    x = 0.1
+    for words, fill in entries:
+        if fill:
+            axis.add_patch(Rectangle((x, 0.06), 0.2, 0.2, facecolor=fill, edgecolor="grey", linewidth=0.8))
+        axis.text(x + (0.28 if fill else 0), 0.16, words, fontsize=SMALLEST, va="center")
+        x += 0.62 + _measure(figure, words, SMALLEST)[0]
+    return drawing
 
 
 # ---------------------------------------------------------------- paper and ruler

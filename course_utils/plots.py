@@ -1,6 +1,6 @@
 """The course's figures: matplotlib only, axes labelled, readable without colour.
 
-Drawings (``diagram``, ``tokens``, ``blocks``) are made in :mod:`diagrams`, the one look and ``show``
+Drawings (``diagram``, ``tokens``, ``blocks``, ``masks``) are made in :mod:`diagrams`, the one look and ``show``
 in :mod:`style`; a notebook finds all of them here.
 """
 
@@ -13,13 +13,13 @@ import matplotlib.pyplot as plt
 import torch
 
 from . import decoding
-from .diagrams import blocks, diagram, tokens
+from .diagrams import blocks, diagram, masks, tokens
 from .metrics import Interval
 from .style import ACCENT, DARK, DASHES, GOLD, GREEN, PALE, PALETTE, show, visible
 
 __all__ = [
     "ACCENT", "DARK", "DASHES", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
-    "grid_lines", "next_words", "show", "tokens",
+    "grid_lines", "masks", "next_words", "show", "tokens",
 ]  # fmt: skip
 
 

@@ -174,3 +174,28 @@ def test_panels_that_do_not_fit_beside_each_other_are_shared_out_over_lines():
     drawing = diagrams.draw_blocks({f"stage {i}": gpu for i in range(4)})
     in_order(drawing)
     assert len({box.low for box in drawing.boxes.values()}) == 2
+
+
+# ---------------------------------------------------------------- masks
+
+WORDS = ["the", "cat", "sat"]
+TRIANGLE = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+
+
+def test_a_mask_is_dark_where_one_may_look():
+    drawing = diagrams.draw_masks({"a decoder": (WORDS, WORDS, TRIANGLE), "two read one": (WORDS[:2], WORDS[:1], [[1], [1]])})
+    in_order(drawing)
+    cells = drawing.figure.axes[0].patches[:9]
+    dark = [cell.get_facecolor() == to_rgba(diagrams.DARK) for cell in cells]
+    assert dark == [True, False, False, True, True, False, True, True, True]
+    tops = [cell.get_y() for cell in cells]
+    assert tops[0] == tops[2] > tops[3] > tops[6]  # the first row of the mask is the highest
+
+
+def test_masks_that_do_not_fit_their_tokens_are_refused():
+    with pytest.raises(ValueError, match="needs 3 rows of 2"):
+        diagrams.draw_masks({"m": (WORDS, WORDS[:2], TRIANGLE)})
+    with pytest.raises(ValueError, match="wider than the page"):
+        diagrams.draw_masks({f"mask {n}": (WORDS, WORDS, TRIANGLE) for n in range(9)})
+    with pytest.raises(ValueError, match="at least one"):
+        diagrams.draw_masks({})

@@ -167,3 +167,11 @@ def test_a_fact_that_stands_there_word_for_word_is_kept(text, answer):
 ])  # fmt: skip
 def test_a_part_of_a_word_or_number_is_not_kept(text, answer):
     assert metrics.fact_recall(text, [{"answer": answer}]) == 0
+
+
+@pytest.mark.parametrize("text, items", [
+    ("Ann, Oslo", ["Ann", "Oslo"]), ("1. Ann\n2. New York and Oslo.", ["Ann", "New York", "Oslo"]),
+    ("- Ann;\n- Sandy", ["Ann", "Sandy"]), ("Ann went to Oslo.", ["Ann went to Oslo"]), ("", []),
+])  # fmt: skip
+def test_a_list_that_a_model_wrote_is_taken_apart(text, items):
+    assert metrics.listed(text) == items

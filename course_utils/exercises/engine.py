@@ -57,7 +57,8 @@ class Exercise:
     ``test(answer)`` returns for a right answer and raises :class:`Wrong` for a wrong one. A function
     reaches it guarded (:class:`.guard.Guarded`): with copies of its arguments, and with what it
     returns read as the kind ``returns``. ``seconds`` is how long a test may take before the answer
-    counts as endless. ``praise`` is printed after a right answer.
+    counts as endless. ``praise`` is printed after a right answer. ``minutes`` is its study time, where
+    the length of the reference would misjudge it.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Exercise:
     praise: str = ""
     returns: Kind = something
     seconds: float = SECONDS
+    minutes: float | None = None
 
     @property
     def notebook(self) -> str:

@@ -15,6 +15,7 @@ from .text import (
     fact_recall,
     first_words,
     length_ratio,
+    listed,
     load,
     longest_turn,
     reference_against_references,
@@ -24,7 +25,7 @@ from .text import (
 
 __all__ = [
     "NLL_MATTERS", "ROUGE_MATTERS", "SHARE_MATTERS", "Interval", "copy_rate", "corrected",
-    "distinct_n", "fact_recall", "first_words", "holm", "interval", "length_ratio", "load",
+    "distinct_n", "fact_recall", "first_words", "holm", "interval", "length_ratio", "listed", "load",
     "longest_turn", "paired", "reference_against_references", "repetition", "rouge_table",
     "sign_flip_test",
 ]  # fmt: skip

@@ -99,6 +99,19 @@ def longest_turn(dialogue: str) -> str:
 # ---------------------------------------------------------------- what a text is like
 
 
+def listed(text: str) -> list[str]:
+    """The items of a list that a model wrote, split at commas, semicolons, line breaks and "and".
+
+    Numbers and dashes before an item are dropped. A sentence is one long item.
+
+    >>> listed("1. Ann\\n2. New York and Oslo.")
+    ['Ann', 'New York', 'Oslo']
+    """
+    parts = regex.split(r"[,;\n]| and ", text)
+    items = (regex.sub(r"^[\s\d.*-]+", "", part).strip(" .") for part in parts)
+    return [item for item in items if item]
+
+
 def _grams(text: str, n: int) -> list[tuple[str, ...]]:
     words = scripts.words(text)
     return list(zip(*(words[i:] for i in range(n))))

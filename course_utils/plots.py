@@ -19,7 +19,7 @@ from .style import ACCENT, DARK, DASHES, GOLD, GREEN, PALE, PALETTE, show, visib
 
 __all__ = [
     "ACCENT", "DARK", "DASHES", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
-    "grid_lines", "masks", "next_words", "show", "tokens",
+    "grid_lines", "magnitudes", "masks", "next_words", "show", "tokens",
 ]  # fmt: skip
 
 
@@ -106,6 +106,40 @@ def next_words(
     first = [row.softmax(-1).max(0) for row in logits]
     said = [f"after {title}, {tokenizer.decode([int(best.indices)]).strip()!r} has {best.values:.2f}" for title, best in zip(titles, first)]
     show(figure, alt=f"Bars of the {count} likeliest next tokens: {'; '.join(said)}.")
+
+
+def magnitudes(values: Mapping[str, float], xlabel: str, diamonds: Sequence[str] = ()) -> None:
+    """One row per positive value on a logarithmic axis, with its number: for sizes far apart.
+
+    Dots and no bars: on such an axis a length means nothing. The rows of ``diamonds`` get a diamond
+    of another colour.
+
+    Raises
+    ------
+    ValueError
+        for no values, one that is not above 0, or a diamond that is no row.
+    """
+    if not values or min(values.values()) <= 0:
+        raise ValueError("A logarithmic axis needs values above 0, at least one.")
+    if unknown := [name for name in diamonds if name not in values]:
+        raise ValueError(f"There is no row {unknown[0]!r}; choose among {', '.join(values)}.")
+    figure, axis = plt.subplots(figsize=(8.5, 0.36 * len(values) + 0.9))
+    for height, (name, value) in enumerate(values.items()):
+        marker, colour = ("D", ACCENT) if name in diamonds else ("o", DARK)
+        axis.plot(value, height, marker, color=colour)
+        axis.annotate(_number(value), (value, height), (9, 0), textcoords="offset points", va="center")
+    axis.set_xscale("log")
+    axis.margins(x=0.12, y=0.08)
+    axis.grid(axis="x", color="lightgrey")
+    axis.set_yticks(range(len(values)), list(values))
+    axis.invert_yaxis()
+    axis.set_xlabel(f"{xlabel} (logarithmic)")
+    show(figure, alt=f"{xlabel}: " + "; ".join(f"{name} {_number(value)}" for name, value in values.items()) + ".")
+
+
+def _number(value: float) -> str:
+    """Two digits of a small number, all of a large one."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[float]) -> None:

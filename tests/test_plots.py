@@ -193,3 +193,22 @@ def test_forest_draws_infinite_limits_and_refuses_nothing(drawn):
         plots.forest({}, "words")
     with pytest.raises(ValueError, match="no row 'three'"):
         plots.forest({"one": Interval(1.0, 0.5, 1.5, 9, "word", 0.0)}, "words", baseline="three")
+
+
+def test_magnitudes_write_each_number_beside_its_dot(drawn):
+    plots.magnitudes({"tune": 0.034, "serve": 18.7, "train": 13091.2}, "hours", diamonds=["serve"])
+    figure, alt = drawn[-1]
+    assert alt == "hours: tune 0.034; serve 19; train 13,091."
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.texts] == ["0.034", "19", "13,091"]
+    assert [line.get_marker() for line in axis.lines] == ["o", "D", "o"]
+    assert axis.get_xscale() == "log" and axis.yaxis_inverted()
+
+
+@pytest.mark.parametrize(
+    "values, diamonds, words",
+    [({}, [], "at least one"), ({"a": 0.0}, [], "above 0"), ({"a": 1.0}, ["b"], "no row 'b'")],
+)
+def test_magnitudes_refuse_what_has_no_logarithm(values, diamonds, words):
+    with pytest.raises(ValueError, match=words):
+        plots.magnitudes(values, "hours", diamonds)

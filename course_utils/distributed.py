@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -24,9 +25,11 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
+import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -402,8 +405,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps([{"strategy": "one process", "losses": train_alone(options)}]))
         return 0
     if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost"):  # one machine: no name need be looked up
-        loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", (loopback or [""])[0])
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
     processes = int(os.environ["LOCAL_WORLD_SIZE"])  # on this machine: one GPU for each, or none
     gpu = current().device.startswith("cuda") and torch.cuda.device_count() >= processes
     if gpu:
@@ -424,10 +426,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command(*arguments: str, processes: int = 2) -> list[str]:
     """The command that starts this module on several processes of one machine, as a list."""
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1",
-        f"--nproc-per-node={processes}", "-m", "course_utils.distributed", *arguments,
-    ]  # fmt: skip
+    return [*_torchrun(processes), "-m", "course_utils.distributed", *arguments]
+
+
+def _torchrun(processes: int) -> list[str]:
+    """``torchrun`` for processes of this machine."""
+    here = ["--standalone", "--local-addr=127.0.0.1"]
+    return [sys.executable, "-m", "torch.distributed.run", *here, f"--nproc-per-node={processes}"]
+
+
+def _loopback() -> str:
+    """The network interface by which a machine reaches itself, or nothing if it has another name."""
+    return next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "")
 
 
 def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[dict]:
@@ -438,13 +448,42 @@ def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[di
     CourseError
         if a process fails or dies, or nothing has come back after ``timeout`` seconds.
     """
+    out = _finish(command(*arguments, processes=processes), processes, timeout)
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def torchrun(function: Callable[[], None], processes: int = 2, timeout: float = 120) -> list[str]:
+    """Run a notebook's function on several processes; what each of them printed, by rank.
+
+    The function's source goes into a file that imports ``torch`` and ``torch.distributed as dist``
+    and calls it, so it can use these two and its own names. That file is started as
+    ``torchrun --nproc-per-node 2 train.py`` would start it.
+
+    Raises
+    ------
+    CourseError
+        if a process fails or dies, or they have not finished after ``timeout`` seconds.
+    """
+    source = textwrap.dedent(inspect.getsource(function))
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "train.py"
+        imports = "import torch\nimport torch.distributed as dist"
+        script.write_text(f"{imports}\n\n{source}\n{function.__name__}()\n", encoding="utf-8")
+        logs = ["--redirects=1", f"--log-dir={folder}"]  # a file for what each rank prints
+        _finish([*_torchrun(processes), *logs, str(script)], processes, timeout)
+        files = sorted(Path(folder).rglob("stdout.log"), key=lambda file: int(file.parent.name))
+        return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _finish(arguments: list[str], processes: int, timeout: float) -> str:
+    """Run a command of several processes to its end; what it printed. See :func:`launch`."""
     import psutil
 
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # torchrun's own choice, without its warning
+    # One thread is torchrun's own choice, without its warning; nothing leaves the machine.
+    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": _loopback(), **os.environ}
     started = subprocess.Popen(
-        command(*arguments, processes=processes), env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         out, errors = _wait(started, timeout, f"{processes} processes at work")
     except subprocess.TimeoutExpired as error:
@@ -457,7 +496,7 @@ def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[di
             started.communicate()
     if started.returncode:
         raise CourseError(f"The run failed: {_reason(errors)}")
-    return json.loads(out.strip().splitlines()[-1])
+    return out
 
 
 def _wait(started: subprocess.Popen, timeout: float, title: str) -> tuple[str, str]:

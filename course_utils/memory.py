@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -185,6 +186,16 @@ def absmax(x: torch.Tensor, dim: int | None = None, bits: int = 8) -> tuple[torc
     return (x / scale).round().clamp(-top, top).to(torch.int8), scale
 
 
+def rounded(x: torch.Tensor, bits: int, group: int | None = None) -> torch.Tensor:
+    """``x`` after :func:`absmax` and back, of the same shape and type.
+
+    ``group`` neighbours share a scale: the number of columns gives one scale per row of a weight, None
+    one for all. The number of elements must be a multiple of it.
+    """
+    codes, scale = absmax(x, bits=bits) if group is None else absmax(x.reshape(-1, group), 1, bits)
+    return (codes * scale).view_as(x)
+
+
 def zero_point(
     x: torch.Tensor, dim: int | None = None, bits: int = 8
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -247,6 +258,25 @@ def measure_step(model: torch.nn.Module, ids: torch.Tensor) -> dict[str, int]:
         "moments": sum(s[key].nbytes for s in states for key in ("exp_avg", "exp_avg_sq")),
         "activations": activations,
     }
+
+
+def measure_in_own_process(rows: int, length: int) -> dict[str, int]:
+    """:func:`measure_step` for SmolLM2 in a fresh process, and by how much that process grew.
+
+    Bytes of ``weights, gradients, moments, activations`` and, as the operating system counts,
+    ``resident``: the largest growth of the whole process.
+
+    Raises
+    ------
+    CourseError
+        if the process fails, for example for lack of memory.
+    """
+    command = [sys.executable, "-m", "course_utils.memory", "--rows", str(rows), "--length", str(length)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"])[-1]
+        raise CourseError(f"The process that measures a training step failed: {said}")
+    return json.loads(done.stdout)
 
 
 def resident_bytes(peak: bool = False) -> int:

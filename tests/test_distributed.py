@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from course_utils import distributed, memory
 from course_utils.settings import CourseError
@@ -104,6 +105,31 @@ def test_an_error_of_one_rank_is_told_and_not_what_it_did_to_the_other():
     assert str(told.value) == "The run failed: RuntimeError: rank 1 was asked to fail before step 1"
 
 
+def _mean_of_ranks():
+    dist.init_process_group("gloo")
+    mine = torch.tensor([3.0, 7.0])[dist.get_rank()]
+    print("mine", mine.item())
+    dist.all_reduce(mine)
+    print("mean", mine.item() / dist.get_world_size())
+    dist.destroy_process_group()
+
+
+def _fails_on_one_rank():
+    dist.init_process_group("gloo")
+    if dist.get_rank() == 1:
+        raise ValueError("no rows left for rank 1")
+    dist.barrier()
+
+
+def test_a_function_of_the_notebook_runs_on_each_rank_and_what_it_prints_comes_back_by_rank():
+    assert distributed.torchrun(_mean_of_ranks) == ["mine 3.0\nmean 5.0\n", "mine 7.0\nmean 5.0\n"]
+
+
+def test_an_error_in_a_function_of_the_notebook_is_told():
+    with pytest.raises(CourseError, match="The run failed: ValueError: no rows left for rank 1"):
+        distributed.torchrun(_fails_on_one_rank)
+
+
 def test_a_run_that_takes_too_long_is_stopped_with_all_its_processes():
     import psutil
 
@@ -116,8 +142,6 @@ def test_a_run_that_takes_too_long_is_stopped_with_all_its_processes():
 @pytest.fixture
 def alone(monkeypatch, tmp_path):
     """A process group of this process alone."""
-    import torch.distributed as dist
-
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
@@ -125,8 +149,6 @@ def alone(monkeypatch, tmp_path):
 
 def test_one_gpu_for_two_processes_is_not_shared(monkeypatch):
     """gloo's processes stay on the CPU even where a GPU is seen; NCCL refuses two on one."""
-    import torch.distributed as dist
-
     asked = []
     monkeypatch.delenv("COURSE_DEVICE", raising=False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

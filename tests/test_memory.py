@@ -1,6 +1,7 @@
 """Bytes, bits and integers, on numbers worked out by hand."""
 
 import math
+import subprocess
 
 import pytest
 import torch
@@ -121,6 +122,13 @@ def test_zeros_stay_zeros():
     assert ((codes - zero) * scale == 0).all()
 
 
+def test_numbers_come_back_as_multiples_of_the_step_they_share():
+    x = torch.tensor([[0.008, -0.02], [1.0, 2.54]])
+    assert torch.allclose(memory.rounded(x, bits=8), torch.tensor([[0.0, -0.02], [1.0, 2.54]]), atol=1e-6)
+    assert torch.allclose(memory.rounded(x, bits=8, group=2), x, atol=1e-4)
+    assert torch.equal(memory.rounded(x, bits=4, group=1), x)  # alone, each number is the largest
+
+
 # ---------------------------------------------------------------- measuring
 
 
@@ -146,6 +154,25 @@ def test_activation_bytes_by_hand():
     shape = {"layers": 2, "width": 4, "inner": 8, "kv_width": 2, "heads": 2, "vocabulary": 10}
     # a layer: 8·4 + 2·2 + 2 + 2 + 4·8 = 72; twice, and 3·4 + 1 + 10 = 23: 167 numbers per token
     assert memory.activation_bytes(3, 5, **shape) == 3 * 5 * 167 * 4
+
+
+def test_a_step_is_measured_in_a_process_of_its_own(monkeypatch):
+    def run(command, **_):
+        assert command[1:] == ["-m", "course_utils.memory", "--rows", "4", "--length", "64"]
+        return subprocess.CompletedProcess(command, 0, stdout='{"weights": 8}', stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert memory.measure_in_own_process(4, 64) == {"weights": 8}
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"), [("a warning\nMemoryError: 2 GB\n", "failed: MemoryError: 2 GB"), ("", "failed: it was killed")]
+)
+def test_a_measuring_process_that_fails_says_why(monkeypatch, stderr, words):
+    failed = subprocess.CompletedProcess([], 1, stdout="", stderr=stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(CourseError, match=words):
+        memory.measure_in_own_process(4, 64)
 
 
 @pytest.mark.parametrize("arguments", [["--rows", "0"], ["--length", "1"]])

@@ -11,6 +11,7 @@ al. 2022 (LLM.int8(), arXiv:2208.07339) for absmax and zero-point.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import re
 import subprocess
@@ -210,6 +211,20 @@ def zero_point(
     scale = torch.where(high > low, high - low, 1.0) / (top - bottom)
     zero = (bottom - low / scale).round()
     return (x / scale + zero).round().clamp(bottom, top).to(torch.int8), scale, zero
+
+
+def linear_layers(model: torch.nn.Module) -> list[torch.nn.Linear]:
+    """The linear layers inside a language model's transformer layers; its output layer is not one."""
+    layers = model.get_decoder().layers
+    return [module for module in layers.modules() if isinstance(module, torch.nn.Linear)]
+
+
+def with_weights(llm, change):
+    """A copy of an :class:`llm.LLM` whose linear layers' weights are ``change(weight)``."""
+    model = copy.deepcopy(llm.model)
+    for layer in linear_layers(model):
+        layer.weight.data = change(layer.weight.data)
+    return type(llm)(model, llm.tokenizer, llm.name)
 
 
 # ---------------------------------------------------------------- measuring

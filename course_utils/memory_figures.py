@@ -44,7 +44,7 @@ def stacked(bars: Mapping[str, Mapping[str, float]], xlabel: str) -> None:
     axis.set_yticks(range(len(bars)), list(bars))
     axis.set(xlabel=xlabel, ylim=(len(bars) - 0.5, -0.5))
     axis.margins(x=0.08)
-    figure.legend(ncols=3, loc="outside upper center")
+    figure.legend(ncols=len(parts), loc="outside upper center")
     sums = "; ".join(f"{name} {sum(bar.values()):.2f}" for name, bar in bars.items())
     plots.show(figure, alt=f"Bars of parts, {xlabel}: {sums}.")
 
@@ -80,7 +80,7 @@ def recipes(ways: Mapping[str, Mapping[str, int]]) -> None:
     plots.blocks(
         {name: {"one weight": {part: [1] * size for part, size in way.items()}} for name, way in ways.items()},
         alt="Blocks of one byte for one weight in training. " + " ".join(
-            f"{name}: {', '.join(f'{size} of {part}' for part, size in way.items())}, together {sum(way.values())}."
+            f"{name[0].upper()}{name[1:]}: {', '.join(f'{size} of {part}' for part, size in way.items())}, together {sum(way.values())}."
             for name, way in ways.items()),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from course_utils import memory
+from course_utils.models import LLM
 from course_utils.settings import CourseError
 
 
@@ -127,6 +128,16 @@ def test_numbers_come_back_as_multiples_of_the_step_they_share():
     assert torch.allclose(memory.rounded(x, bits=8), torch.tensor([[0.0, -0.02], [1.0, 2.54]]), atol=1e-6)
     assert torch.allclose(memory.rounded(x, bits=8, group=2), x, atol=1e-4)
     assert torch.equal(memory.rounded(x, bits=4, group=1), x)  # alone, each number is the largest
+
+
+def test_weights_change_in_a_copy_and_only_in_linear_layers(llama):
+    llm = LLM(llama, None, "llama")
+    before = {name: tensor.clone() for name, tensor in llama.state_dict().items()}
+    doubled = memory.with_weights(llm, lambda weight: 2 * weight)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in llama.state_dict().items())
+    changed = {n for n, t in doubled.model.state_dict().items() if not torch.equal(t, before[n])}
+    assert len(changed) == len(memory.linear_layers(llama)) == 7 * llama.config.num_hidden_layers
+    assert all("_proj" in name for name in changed)
 
 
 # ---------------------------------------------------------------- measuring

@@ -14,10 +14,8 @@ from .engine import Exercise, Wrong
 
 
 def bytes_to_train(parameters, trainable):
-    weights = 4 * parameters
-    gradients = 4 * trainable
-    moments = 2 * 4 * trainable
-    return weights + gradients + moments
+    gradients, moments = 4 * trainable, 2 * 4 * trainable
+    return 4 * parameters + gradients + moments
 
 
 MISSING = "12 bytes for a trained weight, where 16 are needed: its own number, its gradient, and Adam's *two* running means. Which did you leave out?"
@@ -251,13 +249,9 @@ combine_of_reference = combine
 
 
 def per_rank(parameters, ranks, stage):
-    weights, gradients, moments = 4 * parameters, 4 * parameters, 8 * parameters
-    if stage >= 1:
-        moments = moments / ranks
-    if stage >= 2:
-        gradients = gradients / ranks
-    if stage >= 3:
-        weights = weights / ranks
+    weights = 4 * parameters / (ranks if stage >= 3 else 1)
+    gradients = 4 * parameters / (ranks if stage >= 2 else 1)
+    moments = 8 * parameters / (ranks if stage >= 1 else 1)
     return weights, gradients, moments
 
 
@@ -302,9 +296,9 @@ per_rank_of_reference = per_rank
 # ------------------------------------------------------------ compute.7 decide
 
 
-def choose(parameters, gpus, memory, activations):
+def choose(parameters, gpus, card, activations):
     for stage, name in enumerate(["DDP", "ZeRO-1", "ZeRO-2", "ZeRO-3"]):
-        if sum(per_rank(parameters, gpus, stage)) + activations <= memory:
+        if sum(per_rank(parameters, gpus, stage)) + activations <= card:
             return "one GPU" if gpus == 1 else name
     return "does not fit"
 
@@ -316,11 +310,11 @@ CHOICES = [
     ((1e9, 1, 80e9, 10e9), "16 GB and 10 GB of activations fit one card of 80 GB, and there is one GPU.", {}),
     ((1e9, 8, 80e9, 10e9), "All 16 GB fit on each card.",
      {"one GPU": "Eight GPUs are there, and all of them are to be used.",
-      **dict.fromkeys(("ZeRO-1", "ZeRO-2", "ZeRO-3"), "More sharing than needed costs traffic.")}),
+      **dict.fromkeys(("ZeRO-1", "ZeRO-2", "ZeRO-3"), "More sharing than needed: the first stage that fits is wanted.")}),
     ((7e9, 8, 80e9, 10e9), "Sharing the moments out, 56 + 56/8 + 10 = 73 GB, is enough here.",
-     dict.fromkeys(("ZeRO-2", "ZeRO-3"), "More sharing than needed costs traffic.")),
+     dict.fromkeys(("ZeRO-2", "ZeRO-3"), "More sharing than needed: the first stage that fits is wanted.")),
     ((7e9, 8, 80e9, 45e9), "45 GB of activations stay on every rank: no stage shares them out.", {}),
-    ((9e9, 8, 80e9, 20e9), "Moments and gradients must be shared out here, and that is enough.", {"ZeRO-3": "More sharing than needed costs traffic."}),
+    ((9e9, 8, 80e9, 20e9), "Moments and gradients must be shared out here, and that is enough.", {"ZeRO-3": "More sharing than needed: the first stage that fits is wanted."}),
     ((30e9, 1, 80e9, 10e9), "With one GPU there is nothing to share with.", {}),
     ((70e9, 8, 80e9, 10e9), "Even shared by 8, 16 bytes per weight are 140 GB per card: several GPUs do not mean that some stage fits.", {}),
     ((3, 1, 50, 2), "48 bytes and 2 of activations fill the 50 bytes exactly, and that fits.", {}),

@@ -43,8 +43,8 @@ def without_zero_in_range(x):
     return (x / scale + zero).round(), scale, zero
 
 
-def always_zero_3(n, gpus, memory, activations):
-    fits = sum(compute.per_rank(n, gpus, 3)) + activations <= memory
+def always_zero_3(n, gpus, card, activations):
+    fits = sum(compute.per_rank(n, gpus, 3)) + activations <= card
     return ("ZeRO-3" if gpus > 1 else "one GPU") if fits else "does not fit"
 
 
@@ -109,8 +109,8 @@ def combine_in_place(gradients, tokens):
     return sum(gradients)
 
 
-def choose_by_bytes(parameters, gpus, memory, activations):
-    room = memory - activations
+def choose_by_bytes(parameters, gpus, card, activations):
+    room = card - activations
     if gpus == 1:
         return "one GPU" if 16 * parameters <= room else "does not fit"
     for name, bytes_per_weight in (("DDP", 16), ("ZeRO-1", 8 + 8 / gpus), ("ZeRO-2", 4 + 12 / gpus), ("ZeRO-3", 16 / gpus)):

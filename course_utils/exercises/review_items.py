@@ -30,19 +30,19 @@ ITEMS = [
         "what.r3", "Two solved examples in the prompt help. Which weights of the model have they changed?", "a",
         ("none of them", "The examples are text to be continued. Send them again next time."),
         ("those of the last layer", "A change needs a gradient and an update; reading a prompt makes neither."),
-        ("all of them, until the kernel stops", "Compare the sums of the weights before and after: they are equal."),
+        ("all of them, until the kernel stops", "Compare the weights' fingerprints before and after: they are equal."),
     ),
     _ask(
-        "what.r4", "Each token is right with chance .9, independently. How often are all ten tokens of an answer right?", "b",
-        ("in 90 % of the answers", "That is the chance of one token. All ten must be right at once."),
-        ("in 35 % of the answers", ".9 multiplied ten times by itself is .35: the harsh score hides good tokens."),
-        ("in 9 % of the answers", "You divided by ten. Chances of independent events are multiplied."),
+        "what.r4", "Two tokens have the logits 3 and 2. How do their probabilities compare?", "b",
+        ("the first is 1.5 times as likely", "Logits are no shares: what counts is their difference, not their ratio."),
+        ("the first is about 2.7 times as likely", "e to the power of 3, divided by e to the power of 2, is e: one point more means 2.7 times."),
+        ("the first is chosen, the second has probability 0", "Every token keeps some probability; choosing comes after."),
     ),
     _ask(
-        "what.r5", "The retriever hands the model a passage about the wrong town. What do you expect of the answer?", "a",
-        ("a fluent answer about the wrong town", "The model continues what it is given. Measure the retriever on its own."),
-        ("a note that the passage does not fit", "It may come from a large, well-trained model; nothing in the mechanism provides it."),
-        ("the right answer, from what the model has learnt", "Sometimes; but text in the prompt usually outweighs what was learnt."),
+        "what.r5", "A judge looks whether each wanted name occurs in the answer. A model repeats the whole sentence. What does it score?", "a",
+        ("full marks, though it has found nothing", "All names are in the sentence. Precision has to count, too."),
+        ("0, since it lists no names", "This judge asks for no list: it looks for letters."),
+        ("a half, since only half of the words are names", "That would be close to precision, which this judge leaves out."),
     ),
     # ------------------------------------------------------------ A transformer from scratch
     _ask(

@@ -2,9 +2,79 @@
 
 from __future__ import annotations
 
+from ..metrics.words import words
 from . import answers
 from .cases import compare
 from .engine import Exercise
+
+# ------------------------------------------------------------ what.9 the loop
+
+
+def complete(tokens, next_token, max_new_tokens):
+    tokens = list(tokens)
+    for _ in range(max_new_tokens):
+        token = next_token(tokens)
+        if token == "<end>":
+            break
+        tokens.append(token)
+    return tokens
+
+
+def follow(tokens):
+    return {"roses": "are", "are": "red", "and": "violets"}.get(tokens[-1], "<end>")
+
+
+def count_on(tokens):
+    return f"t{len(tokens)}"
+
+
+def up_to_six(tokens):
+    return "<end>" if len(tokens) >= 6 else f"t{len(tokens)}"
+
+
+def end_at_once(tokens):
+    return "<end>"
+
+
+COMPLETE_SLIPS = [
+    ("The end token is a signal, and no part of the text: stop before you append it.",
+     lambda t, f, m: complete(t, f, m) + (["<end>"] if len(complete(t, f, m)) < len(t) + m else [])),
+    ("Only the new tokens came back; the prompt belongs to the list, too.", lambda t, f, m: complete(t, f, m)[len(t):]),
+    ("max_new_tokens counts the *new* tokens; the prompt's are not among them.", lambda t, f, m: complete(t, f, m - len(t))),
+    ("One token too many: max_new_tokens is the largest number of new ones.", lambda t, f, m: complete(t, f, m + 1)),
+    ("One token too few: as many as max_new_tokens may be written.", lambda t, f, m: complete(t, f, m - 1)),
+    ("The model saw only the last token. Give it the whole list, what it has written included.",
+     lambda t, f, m: complete(t, lambda tokens: f(tokens[-1:]), m)),
+    ("The model saw only the prompt, each time. What it has written must be in the list it reads.",
+     lambda t, f, m: complete(t, lambda tokens: f(list(t)), m)),
+    ("The limit never stopped you: a model may write for ever.", lambda t, f, m: complete(t, f, 50)),
+    ("You wrote on after the end token: it says that the answer is complete.",
+     lambda t, f, m: _on_and_on(t, f, m)),
+]  # fmt: skip
+
+
+def _on_and_on(tokens, next_token, max_new_tokens):
+    tokens = list(tokens)
+    for _ in range(max_new_tokens):
+        tokens.append(next_token(tokens))
+    return tokens
+
+
+def _test_complete(complete):
+    cases = [
+        ("", (["roses"], follow, 9)),
+        ("the limit comes first", (["roses"], follow, 1)),
+        ("a model that never stops", (["a", "b"], count_on, 4)),
+        ("the end comes exactly at the limit", (["a", "b", "c"], up_to_six, 3)),
+        ("the end comes before the limit", (["a"], up_to_six, 8)),
+        ("nothing to add", (["roses", "are", "red"], end_at_once, 5)),
+        ("a limit of 0", (["and"], follow, 0)),
+    ]
+    compare(complete, complete_of_reference, cases, COMPLETE_SLIPS)
+
+
+complete_of_reference = complete
+
 
 # ------------------------------------------------------------ what.1 keep what fits the window
 
@@ -126,6 +196,101 @@ def _test_show_others(show_others):
 show_others_of_reference = show_others
 
 
+# ------------------------------------------------------------ what.10 the answer is in there
+
+
+def contains(answer, wanted):
+    return f" {' '.join(words(wanted))} " in f" {' '.join(words(answer))} "
+
+
+def _bag(answer, wanted):
+    return set(words(wanted)) <= set(words(answer))
+
+
+CONTAINS_SLIPS = [
+    ("'Marseille' counted as 'Mars': letters inside another word. Compare whole words.", lambda a, w: w.lower() in a.lower()),
+    ("'Marseille' counted as 'Mars': letters inside another word. Compare whole words.",
+     lambda a, w: " ".join(words(w)) in " ".join(words(a))),
+    ("'Marseille' counted as 'Mars', and 'NEW DELHI' did not count. Compare whole words, from words().", lambda a, w: w in a),
+    ("The words must stand beside each other, in the wanted order.", _bag),
+    ("One of several wanted words is not enough.", lambda a, w: bool(set(words(w)) & set(words(a)))),
+    ("A sentence around the wanted words does no harm: the answer need not be equal.", lambda a, w: words(a) == words(w)),
+    ("A full stop or a capital made the difference: words() takes both away.", lambda a, w: f" {w} " in f" {a} "),
+    ("A full stop made the difference: words() takes it away.", lambda a, w: f" {w.lower()} " in f" {a.lower()} "),
+    ("The wanted text has several words, and a list of words never holds it as one.", lambda a, w: w.lower() in words(a)),
+    ("You asked for the answer within the wanted words; turn it round.", lambda a, w: contains(w, a)),
+    ("You asked for the answer within the wanted words; turn it round.", lambda a, w: " ".join(words(a)) in " ".join(words(w))),
+    ("It must not be at the beginning only, nor at the end only.", lambda a, w: words(a)[: len(words(w))] == words(w)),
+    ("It must not be at the beginning only, nor at the end only.", lambda a, w: words(a)[-len(words(w)):] == words(w)),
+]  # fmt: skip
+
+
+def _test_contains(contains):
+    cases = [
+        ("", ("It is in Marseille.", "Mars")),
+        ("", ("It is Mars.", "Mars")),
+        ("two words, in capitals", ("I would say NEW DELHI, of course.", "New Delhi")),
+        ("the words lie apart", ("A new road leads to Delhi.", "New Delhi")),
+        ("the words in another order", ("Delhi: new, and old.", "New Delhi")),
+        ("one of two words", ("Delhi", "New Delhi")),
+        ("a number inside another", ("It costs 2200 euros.", "200")),
+        ("nothing but the wanted word", ("lima", "Lima")),
+        ("a comma after it", ("Rome, I think", "Rome")),
+        ("a sentence without a sign", ("mars it is", "Mars")),
+        ("no answer", ("", "Rome")),
+    ]
+    compare(contains, contains_of_reference, cases, CONTAINS_SLIPS)
+
+
+contains_of_reference = contains
+
+
+# ------------------------------------------------------------ what.11 an accepted wording
+
+
+def equals(answer, accepted):
+    return words(answer) in [words(wording) for wording in accepted]
+
+
+EQUALS_SLIPS = [
+    ("Any of the accepted wordings will do, not only the first.", lambda a, acc: words(a) in [words(w) for w in acc[:1]]),
+    ("Capitals and punctuation make no difference: compare words() of both.", lambda a, acc: a in acc),
+    ("Punctuation makes no difference: compare words() of both.", lambda a, acc: a.lower() in [w.lower() for w in acc]),
+    ("Only the answer lost its capitals and its punctuation; the accepted wordings have some, too.",
+     lambda a, acc: " ".join(words(a)) in acc),
+    ("The order counts: 'the dog bit him' is not 'him bit the dog'.", lambda a, acc: sorted(words(a)) in [sorted(words(w)) for w in acc]),
+    ("The order counts, and so does a word said twice.", lambda a, acc: set(words(a)) in [set(words(w)) for w in acc]),
+    ("An answer that goes on after the translation was accepted: compare the whole.",
+     lambda a, acc: any(words(w) == words(a)[: len(words(w))] for w in acc)),
+    ("An answer that goes on after the translation was accepted: compare the whole.",
+     lambda a, acc: any(contains(a, w) for w in acc)),
+    ("A part of an accepted wording is not enough.", lambda a, acc: any(contains(w, a) for w in acc)),
+    ("A part of an accepted wording is not enough.", lambda a, acc: any(" ".join(words(a)) in " ".join(words(w)) for w in acc)),
+    ("One accepted wording is enough; you asked for all of them.", lambda a, acc: all(words(a) == words(w) for w in acc)),
+]  # fmt: skip
+
+
+def _test_equals(equals):
+    cold = ["It's cold today.", "It is cold today."]
+    cases = [
+        ("", ("it IS cold, today", cold)),
+        ("the first wording", ("It's cold today!", cold)),
+        ("another meaning", ("It is not cold today.", cold)),
+        ("it goes on", ("It is cold today. It will snow.", cold)),
+        ("only the beginning", ("It is cold", cold)),
+        ("the words in another order", ("Today it is cold.", cold)),
+        ("a word said twice", ("It is cold cold today.", cold)),
+        ("one wording", ("The dog bit him.", ["the dog bit him"])),
+        ("only capitals differ", ("THE CAT SLEEPS.", ["The cat sleeps."])),
+        ("no answer", ("", ["The cat sleeps."])),
+        ("nothing accepted", ("The cat sleeps.", [])),
+    ]
+    compare(equals, equals_of_reference, cases, EQUALS_SLIPS)
+
+
+equals_of_reference = equals
+
+
 # ------------------------------------------------------------ what.2 spot the bug: names by substring
 
 
@@ -229,20 +394,32 @@ per_token_of_reference = per_token
 
 
 EXERCISES = [
+    Exercise("what.9", "write the loop", complete, _test_complete, (
+        "A for loop over range(max_new_tokens); in it, ask next_token for one token.",
+        "If the token is '<end>', leave the loop (break); else append it to a copy of the list.",
+    ), returns=answers.list_of(answers.text, "the whole list of tokens"), seconds=5, minutes=5),
     Exercise("what.1", "keep what fits the window", trim, _test_trim, (
         "How many tokens are left for the conversation once the answer has its share?",
         "Walk from the newest turn to the oldest, and stop at the first that does not fit.",
-    ), returns=answers.list_of(answers.text, "a list of turns (texts)")),
+    ), returns=answers.list_of(answers.text, "a list of turns (texts)"), minutes=8),
     Exercise("what.8", "a task, shown by the others", show_others, _test_show_others, (
         "First choose the pairs: all but the asked one. Then count off k of them.",
         "One line for each pair, with its arrow and its answer; the last line stops after the arrow.",
-    ), returns=answers.text),
+    ), returns=answers.text, minutes=5),
     Exercise("what.2", "spot the bug: full marks for nothing", name_f1, _test_name_f1, (
         "Make both lists lower-case sets; what they share was found rightly.",
         "Two numbers divide what is shared: how many were found, and how many were wanted. What if nothing is shared?",
-    ), returns=answers.number),
+    ), returns=answers.number, minutes=6),
+    Exercise("what.10", "the answer is in there", contains, _test_contains, (
+        "words() of both gives two lists; joined with blanks they are two plain texts.",
+        "A blank before and after both texts keeps 'mars' out of 'marseille'.",
+    ), returns=answers.truth, minutes=5),
+    Exercise("what.11", "an accepted wording", equals, _test_equals, (
+        "Two texts that differ only in capitals and punctuation have the same words().",
+        "Make the list of words of each accepted wording, and look whether the answer's is among them.",
+    ), returns=answers.truth, minutes=4),
     Exercise("what.3", "how good must a token be?", per_token, _test_per_token, (
         "If every token is right with chance p, all of them are right with chance p · p · … · p.",
         "Solve p to the power of length = target for p. What undoes a power?",
-    ), returns=answers.number),
+    ), returns=answers.number, minutes=4),
 ]  # fmt: skip

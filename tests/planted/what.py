@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from course_utils.exercises import what
+from course_utils.metrics.words import words
 
 
 def oldest(turns, count, window, max_new_tokens):
@@ -60,7 +61,74 @@ def f1_loop(found, names):
     return np.float64(2 * hits / (len(seen) + len(wanted))) if hits else np.float64(0)
 
 
+def until_full(tokens, next_token, max_new_tokens):
+    written = [*tokens]
+    while len(written) - len(tokens) < max_new_tokens and (token := next_token(written)) != "<end>":
+        written = [*written, token]
+    return tuple(written)
+
+
+def one_by_one(tokens, next_token, max_new_tokens):
+    if max_new_tokens == 0 or next_token(tokens) == "<end>":
+        return tokens
+    return one_by_one(tokens + [next_token(tokens)], next_token, max_new_tokens - 1)
+
+
+def with_the_end(tokens, next_token, max_new_tokens):
+    tokens = list(tokens)
+    for _ in range(max_new_tokens):
+        tokens.append(next_token(tokens))
+        if tokens[-1] == "<end>":
+            break
+    return tokens
+
+
+def without_limit(tokens, next_token, max_new_tokens):
+    while (token := next_token(tokens)) != "<end>":
+        tokens = tokens + [token]
+    return tokens
+
+
+def run_of_words(answer, wanted):
+    a, w = words(answer), words(wanted)
+    return any(a[i : i + len(w)] == w for i in range(len(a) - len(w) + 1))
+
+
 PLANTED = {
+    "what.9": [
+        (with_the_end, "end token is a signal"),
+        (lambda t, f, m: what.complete(t, f, m)[len(t) :], "Only the new tokens"),
+        (lambda t, f, m: what.complete(t, f, max(0, m - len(t))), "counts the *new*"),
+        (lambda t, f, m: what.complete(t, f, m + 1), "too many"),
+        (lambda t, f, m: what.complete(t, f, max(0, m - 1)), "too few"),
+        (lambda t, f, m: what.complete(t, lambda tokens: f([tokens[-1]]), m), "only the last token"),
+        (lambda t, f, m: what.complete(t, lambda tokens: f(t), m), "only the prompt"),
+        (without_limit, "endless loop"),
+        (lambda t, f, m: " ".join(what.complete(t, f, m)), "whole list"),
+        (lambda t, f, m: [*t, *[f(t)] * m], "should give"),
+    ],
+    "what.10": [
+        (lambda a, w: w in a, "Marseille"),
+        (lambda a, w: w.lower() in a.lower(), "whole words"),
+        (lambda a, w: set(words(w)) <= set(words(a)), "beside each other"),
+        (lambda a, w: words(a) == words(w), "need not be equal"),
+        (lambda a, w: w.lower() in a.lower().split(), "full stop made"),
+        (lambda a, w: w.lower() in words(a), "several words"),
+        (lambda a, w: any(word in words(a) for word in words(w)), "not enough"),
+        (lambda a, w: run_of_words(w, a), "turn it round"),
+        (lambda a, w: words(a)[: len(words(w))] == words(w), "beginning only"),
+        (lambda a, w: a, "wanted:"),
+    ],
+    "what.11": [
+        (lambda a, acc: a in acc, "Capitals"),
+        (lambda a, acc: words(a) == words(acc[0]) if acc else False, "not only the first"),
+        (lambda a, acc: a.lower() in [w.lower() for w in acc], "Punctuation"),
+        (lambda a, acc: sorted(words(a)) in [sorted(words(w)) for w in acc], "order counts"),
+        (lambda a, acc: any(run_of_words(a, w) for w in acc), "goes on"),
+        (lambda a, acc: any(run_of_words(w, a) for w in acc), "not enough"),
+        (lambda a, acc: " ".join(words(a)) in acc, "Only the answer"),
+        (lambda a, acc: words(a), "wanted:"),
+    ],
     "what.1": [
         (lambda turns, count, window, n: what.trim(turns, count, window, 0), "max_new_tokens"),
         (oldest, "oldest"),
@@ -106,6 +174,13 @@ PLANTED = {
 }  # fmt: skip
 
 RIGHT = {
+    "what.9": [until_full, one_by_one],
+    "what.10": [run_of_words, lambda a, w: torch.tensor(run_of_words(a, w)), lambda a, w: np.bool_(run_of_words(a, w))],
+    "what.11": [
+        lambda a, acc: any(words(a) == words(w) for w in acc),
+        lambda a, acc: tuple(words(a)) in {tuple(words(w)) for w in acc},
+        lambda a, acc: sum(words(a) == words(w) for w in acc) > 0,
+    ],
     "what.1": [drop_the_oldest, by_sums, lambda t, c, w, m: next(t[i:] for i in range(len(t) + 1) if sum(map(c, t[i:])) <= w - m)],
     "what.8": [
         lambda p, w, k: "\n".join([f"{a} -> {p[a]}" for a in [a for a in p if a != w][:k]] + [f"{w} ->"]),
@@ -121,5 +196,6 @@ RIGHT = {
 }  # fmt: skip
 
 EQUIVALENT = {
+    "what.9": {"break → continue": "asked again about the same tokens, the model says the end again"},
     "what.1": {"break → continue": "once the room is used up, older turns can only make it less"},
 }  # fmt: skip

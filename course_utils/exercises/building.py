@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from subprocess import CompletedProcess
 
 import torch
 import yaml
@@ -306,9 +307,142 @@ def _test_card_fields(card_fields):
 card_fields_of_reference = card_fields
 
 
+# ------------------------------------------------------------ building.1 two cards, four wishes
+
+CHOICE = {"minutes": "A", "letters": "B", "titles": "both", "doses": "neither"}
+
+# The wish, a wrong choice, and what it overlooks.
+OVERLOOKED = {
+    ("minutes", "B"): "3,000 words are about 4,000 tokens. How long may B's input be?",
+    ("minutes", "both"): "3,000 words are about 4,000 tokens. How long may B's input be?",
+    ("minutes", "neither"): "3,000 English words are about 4,000 tokens, and one of the two reads that many.",
+    ("letters", "A"): "The letters are French. Which languages does A's card name?",
+    ("letters", "both"): "The letters are French. Which languages does A's card name?",
+    ("letters", "neither"): "200 words are about 300 tokens, and one of the two knows French.",
+    ("titles", "A"): "The notes are short and English, and you read each title yourself: what does B lack?",
+    ("titles", "B"): "The notes are short and English, and you read each title yourself: what does A lack?",
+    ("titles", "neither"): "The notes are short and English, and you check each title yourself: both cards allow that.",
+    ("doses", "A"): "Read what A's card warns of: nobody checks the answer here.",
+    ("doses", "B"): "Read what B's card warns of: nobody checks the answer here.",
+    ("doses", "both"): "Read what both cards warn of: nobody checks the answer here.",
+}  # fmt: skip
+
+
+def _test_choice(choice):
+    if set(choice) != set(CHOICE):
+        raise Wrong(f"The four wishes are {', '.join(CHOICE)}; yours: {', '.join(map(str, choice))}.")
+    for wish, right in CHOICE.items():
+        said = choice[wish].strip()
+        said = said.upper() if len(said) == 1 else said.lower()
+        if said not in ("A", "B", "both", "neither"):
+            raise Wrong(f'{wish}: choose "A", "B", "both" or "neither", not {choice[wish]!r}.')
+        if said != right:
+            raise Wrong(f"{wish}: {OVERLOOKED[wish, said]}")
+
+
+# ------------------------------------------------------------ building.2 four programs before a judge
+
+
+def passed(run):
+    return run.returncode == 0 and run.stdout.splitlines()[-1:] == ["all true"]
+
+
+ONLY_THE_END = "You look at the last line alone. Which number does a program end with whose check failed?"
+PASSED_SLIPS = [
+    (ONLY_THE_END, lambda run: run.stdout.splitlines()[-1:] == ["all true"]),
+    (ONLY_THE_END, lambda run: run.stdout.endswith("all true\n")),
+    ("You look at the number alone: a program that leaves early ends with 0, too, and has reached no check.",
+     lambda run: run.returncode == 0),
+    ("'not yet all true' is not the line 'all true': compare the whole last line.",
+     lambda run: run.returncode == 0 and run.stdout.endswith("all true\n")),
+    ("The words may stand anywhere in what a program prints; only the last line comes after the checks.",
+     lambda run: run.returncode == 0 and "all true" in run.stdout),
+    ("The words may stand anywhere in what a program prints; only the last line comes after the checks.",
+     lambda run: run.returncode == 0 and "all true" in run.stdout.splitlines()),
+    ("A right program may print other lines before its last.", lambda run: run.returncode == 0 and run.stdout == "all true\n"),
+    ("One of the two is not enough: the number and the last line must both be right.",
+     lambda run: run.returncode == 0 or run.stdout.splitlines()[-1:] == ["all true"]),
+    ("0 is the number of a program that ended well; a program that was stopped has a negative one.",
+     lambda run: run.returncode < 1 and run.stdout.splitlines()[-1:] == ["all true"]),
+    ("0 is the number of a program that ended well; every other number is an error.",
+     lambda run: run.returncode != 1 and run.stdout.splitlines()[-1:] == ["all true"]),
+    ("It is the other way round: True is for a run that passed.", lambda run: not passed(run)),
+]  # fmt: skip
+
+
+def _test_passed(passed):
+    cases = [
+        (remark, (CompletedProcess([], number, printed),))
+        for remark, number, printed in [
+            ("", 0, "all true\n"),
+            ("a failed check, and the words before it", 1, "all true\n"),
+            ("an early exit", 0, ""),
+            ("a right program that talks", 0, "adding 2 and 3\nall true\n"),
+            ("a failed check", 1, "adding 2 and 3\n"),
+            ("an early exit with other words", 0, "not yet all true\n"),
+            ("an early exit after some lines", 0, "all true\nbye\n"),
+            ("stopped from outside", -9, "all true\n"),
+            ("another error", 3, "all true\n"),
+        ]
+    ]
+    compare(passed, passed_of_reference, cases, PASSED_SLIPS)
+
+
+passed_of_reference = passed
+
+
+# ------------------------------------------------------------ building.3 when a smaller model pays
+
+
+def pays_after(small, large, tuning_tokens, request_tokens):
+    return 6 * small * tuning_tokens / (2 * (large - small) * request_tokens)
+
+
+PAYS_SLIPS = [
+    ("Learning costs 6 operations per parameter and token, reading and writing 2; yours counts both alike.",
+     lambda s, g, t, r: s * t / ((g - s) * r)),
+    ("The small model's requests cost something, too: per request you save the *difference* of the two.",
+     lambda s, g, t, r: 6 * s * t / (2 * g * r)),
+    ("It is the small model that is tuned, not the large one.", lambda s, g, t, r: 6 * g * t / (2 * (g - s) * r)),
+    ("That is tuning against the small model's own requests; compare with what each request *saves*.",
+     lambda s, g, t, r: 6 * s * t / (2 * s * r)),
+    ("Upside down: divide the cost of tuning by what one request saves.", lambda s, g, t, r: 2 * (g - s) * r / (6 * s * t)),
+    ("You have the tokens of a request in neither saving; each request reads and writes all of them.", lambda s, g, t, r: 6 * s * t / (2 * (g - s))),
+    ("That is what tuning costs; divide it by what one request saves.", lambda s, g, t, r: 6 * s * t),
+    ("The two factors are the wrong way round: 6 is for learning, 2 for a request.", lambda s, g, t, r: 2 * s * t / (6 * (g - s) * r)),
+    ("The saving is negative: take the small model's cost from the large one's.", lambda s, g, t, r: 6 * s * t / (2 * (s - g) * r)),
+]  # fmt: skip
+
+
+def _test_pays_after(pays_after):
+    cases = [
+        ("", (2e9, 5e9, 3_000_000, 500)),
+        ("nearly the same size", (6.5e9, 7e9, 1_800_000, 350)),
+        ("ten times the size", (7e9, 70e9, 3_600_000, 600)),
+        ("little to learn, long requests", (1.35e8, 1.7e9, 40_000, 2_900)),
+    ]
+    compare(pays_after, pays_after_of_reference, cases, PAYS_SLIPS)
+
+
+pays_after_of_reference = pays_after
+
+
 EXPRESSION = answers.Kind("the expression as a text (working it out is another step)", answers.text.convert)
 
 EXERCISES = [
+    Exercise("what.6", "the cheapest next step", next_step, _test_next_step, (
+        "Go through the table from the top; the first row that fits decides.",
+        "A step that stands in case['tried'] is not proposed again.",
+    ), returns=answers.text, minutes=8),  # long, but each line stands in the table
+    Exercise("building.1", "two cards, four wishes", CHOICE, _test_choice, (
+        "A token is about three quarters of a word: how long is each wish's text in tokens?",
+        "Cross out, for each wish, the cards whose language, length or warning forbids it.",
+    ), returns=answers.dict_of(answers.text)),
+    Exercise("what.7", "read a model card", card_fields, _test_card_fields, (
+        "The header lies between the first two lines '---'; yaml.safe_load turns it into a dictionary.",
+        "Keep a switch that flips at each line beginning with ```, and count titles only while it is off.",
+    ), returns=answers.dict_of(answers.Kind("anything", lambda value: list(value) if isinstance(value, tuple) else value),
+                               "a dictionary with the keys license, datasets and sections")),
     Exercise("what.4", "the k nearest texts", top_k, _test_top_k, (
         "cosine = dot product / (length of one · length of the other).",
         "vectors @ query gives all dot products at once; vectors.norm(dim=1) all lengths.",
@@ -317,13 +451,12 @@ EXERCISES = [
         "Find where 'CALC(' begins; then go on letter by letter.",
         "Add one for '(' and take one off for ')'; where the count is back at zero, the call ends.",
     ), returns=answers.maybe(EXPRESSION)),
-    Exercise("what.6", "the cheapest next step", next_step, _test_next_step, (
-        "Go through the table from the top; the first row that fits decides.",
-        "A step that stands in case['tried'] is not proposed again.",
-    ), returns=answers.text),
-    Exercise("what.7", "read a model card", card_fields, _test_card_fields, (
-        "The header lies between the first two lines '---'; yaml.safe_load turns it into a dictionary.",
-        "Keep a switch that flips at each line beginning with ```, and count titles only while it is off.",
-    ), returns=answers.dict_of(answers.Kind("anything", lambda value: list(value) if isinstance(value, tuple) else value),
-                               "a dictionary with the keys license, datasets and sections")),
+    Exercise("building.2", "spot the bug: four programs before a judge", passed, _test_passed, (
+        "Look at both columns of each run: the number it ended with, and what it printed.",
+        "run.stdout.splitlines() is the list of printed lines; it may be empty.",
+    ), returns=answers.truth),
+    Exercise("building.3", "when a smaller model pays", pays_after, _test_pays_after, (
+        "Tuning costs 6 · small · tuning_tokens operations, once.",
+        "A request costs 2 · parameters · request_tokens operations, with each of the two models.",
+    ), returns=answers.number),
 ]  # fmt: skip

@@ -161,6 +161,8 @@ GUESSES: list[Number | Choice | Order] = [
     Choice("families.p1", "whose 'bank' moves with the last word", MODELS),
     share("families.p2", "next words right under the colleague's mask", near=0.05),
     Choice("families.p3", "who sorts topics better", ("MiniLM", "SmolLM2", "cannot tell")),
+    Choice("building.p1", "which costs more: tuning a model, or a million requests", ("fine-tuning", "a million requests")),
+    count("building.p2", "questions answered rightly with the text that was looked up", of=32, near=3),
     Choice("lab1.p1", "a dialogue and no instruction",
            ("a summary", "more dialogue", "something else")),
     Number("lab1.p2", "the favourite at T = 0.5", near=0.05, low=0, high=1),

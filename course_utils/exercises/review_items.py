@@ -114,10 +114,10 @@ ITEMS = [
         ("a larger model", "A larger model does not know your prices either."),
     ),
     _ask(
-        "building.r2", "How does semantic search find a text that shares no word with the question?", "b",
-        ("it looks the words up in a list of synonyms", "No list is used."),
-        ("it compares vectors, and like meanings have like directions", "An encoder makes the vectors; the cosine compares them."),
-        ("it asks the language model which text fits", "The encoder and a dot product do it, for thousands of texts at once."),
+        "building.r2", "The search found the right text for 90 of 100 questions. With it, 40 of these 90 answers are right. What do you improve first?", "b",
+        ("the search", "It can win at most 10 answers; 50 are lost in reading."),
+        ("how the model reads", "50 answers are lost there, and only 10 in finding."),
+        ("the test set", "It did its work: it told the two apart."),
     ),
     _ask(
         "building.r3", "A model writes CALC(12 * 7). Who computes the product?", "c",
@@ -126,10 +126,10 @@ ITEMS = [
         ("the program around the model, which puts the result into the text", "The model's words are data; the program does the work."),
     ),
     _ask(
-        "building.r4", "Why is a model's answer never given to Python's eval?", "a",
-        ("it is text from outside, and eval runs whatever it says", "Accept only what you can name: numbers, signs, parentheses."),
-        ("eval is too slow", "Speed is not the point."),
-        ("eval cannot multiply", "It can; that it can do everything else as well is the trouble."),
+        "building.r4", "What does a hub's model card tell you before you load anything?", "a",
+        ("what the model is for, what it was trained on, where it fails", "Those are the questions a card should answer; a gap is an answer, too."),
+        ("how good it will be at your task", "Only your own test set tells."),
+        ("that its files cannot harm you", "That depends on the file format, not on the card."),
     ),
     _ask(
         "building.r5", "No prompt has been tried yet, and there are 5,000 examples. What is the next step?", "b",

@@ -110,7 +110,73 @@ def drop_case(**changes):
     return lambda c: building.next_step({**c, **{key: change(c[key]) for key, change in changes.items()}})
 
 
+def wish(**changes):
+    return {**building.CHOICE, **changes}
+
+
+def loud(run):
+    return run.returncode == 0 and run.stdout.rstrip().endswith("all true")
+
+
+def by_loop(run):
+    lines = [line for line in run.stdout.split("\n") if line]
+    if run.returncode:
+        return False
+    return bool(lines) and lines[-1] == "all true"
+
+
+def counted_up(small, large, tuning_tokens, request_tokens):
+    """The number of requests at which two straight lines meet."""
+    per_small, per_large = 2 * small * request_tokens, 2 * large * request_tokens
+    return np.float64(6 * small * tuning_tokens) / (per_large - per_small)
+
+
 PLANTED = {
+    "building.1": [
+        (wish(minutes="B"), "4,000 tokens"),
+        (wish(minutes="both"), "B's input"),
+        (wish(minutes="neither"), "one of the two reads"),
+        (wish(letters="A"), "Which languages"),
+        (wish(letters="both"), "Which languages"),
+        (wish(letters="neither"), "knows French"),
+        (wish(titles="a"), "what does B lack"),
+        (wish(titles="B"), "what does A lack"),
+        (wish(titles="neither"), "both cards allow"),
+        (wish(doses="A"), "A's card warns"),
+        (wish(doses="b"), "B's card warns"),
+        (wish(doses="both"), "nobody checks"),
+        (wish(doses="none"), 'choose "A", "B"'),
+        ({"minutes": "A"}, "The four wishes are"),
+        (wish(doses=None), "a dictionary"),
+        ("A", "a dictionary"),
+    ],
+    "building.2": [
+        (lambda run: run.stdout.endswith("all true\n"), "whose check failed"),
+        (lambda run: run.stdout.strip().splitlines()[-1:] == ["all true"], "whose check failed"),
+        (lambda run: run.returncode == 0, "leaves early"),
+        (loud, "not the line"),
+        (lambda run: run.returncode == 0 and "all true" in run.stdout, "anywhere"),
+        (lambda run: not run.returncode and "all true" in run.stdout.split("\n"), "anywhere"),
+        (lambda run: run.returncode == 0 and run.stdout.strip() == "all true", "other lines before"),
+        (lambda run: run.returncode == 0 or run.stdout.splitlines()[-1:] == ["all true"], "not enough"),
+        (lambda run: run.returncode <= 0 and run.stdout.splitlines()[-1:] == ["all true"], "negative"),
+        (lambda run: run.returncode != 1 and run.stdout.splitlines()[-1:] == ["all true"], "every other number"),
+        (lambda run: run.returncode == 0 and run.stdout.splitlines()[-1] == "all true", "An early exit"),
+        (lambda run: not by_loop(run), "other way round"),
+        (lambda run: run.stdout, "True or False"),
+    ],
+    "building.3": [
+        (lambda s, g, t, r: s * t / ((g - s) * r), "both alike"),
+        (lambda s, g, t, r: 6 * s * t / (2 * g * r), "*difference*"),
+        (lambda s, g, t, r: 6 * g * t / (2 * (g - s) * r), "small model that is tuned"),
+        (lambda s, g, t, r: 3 * t / r, "*saves*"),
+        (lambda s, g, t, r: (g - s) * r / (3 * s * t), "Upside down"),
+        (lambda s, g, t, r: 3 * s * t / (g - s), "neither saving"),
+        (lambda s, g, t, r: 6 * s * t, "what tuning costs"),
+        (lambda s, g, t, r: 2 * s * t / (6 * (g - s) * r), "wrong way round"),
+        (lambda s, g, t, r: 6 * s * t / (2 * (s - g) * r), "negative"),
+        (lambda s, g, t, r: round(3 * s * t / (g - s) / r), "should give"),
+    ],
     "what.4": [
         (lambda query, vectors, k: (vectors @ query).topk(k).indices.tolist(), "length"),
         (lambda query, vectors, k: building.top_k(query, vectors, len(vectors))[::-1][:k], "least alike"),
@@ -166,6 +232,9 @@ PLANTED = {
 }  # fmt: skip
 
 RIGHT = {
+    "building.1": [{wish: choice.lower() for wish, choice in reversed(building.CHOICE.items())}],
+    "building.2": [by_loop, lambda run: np.bool_(run.returncode == 0 and f"\n{run.stdout}".endswith("\nall true\n"))],
+    "building.3": [counted_up, lambda s, g, t, r: torch.tensor(3.0, dtype=torch.float64) * s / (g - s) * t / r],
     "what.4": [
         lambda q, v, k: torch.nn.functional.cosine_similarity(q[None], v).topk(k).indices,
         lambda q, v, k: np.argsort(-(np.asarray(v) @ np.asarray(q)) / np.linalg.norm(v, axis=1))[:k],

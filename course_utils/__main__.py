@@ -170,6 +170,14 @@ def pool(args) -> int:
     return 0
 
 
+def shots(args) -> int:
+    """Measure for Lab 1 what examples in the prompt change in a base model, Gemma 3 270M (minutes)."""
+    from .studies import shots as study
+
+    study.main()
+    return 0
+
+
 def coverage(args) -> int:
     """Simulate how often the course's 95 % intervals hold the truth (half a minute)."""
     from .studies import coverage as study
@@ -200,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, detox, pool, coverage,
+        adapters, sweep, scaling, detox, pool, shots, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

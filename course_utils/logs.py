@@ -44,5 +44,11 @@ def beyond(path: Path = HERE / "beyond.json") -> list[dict]:
     return _read(path)["runs"]
 
 
+def shots(path: Path = HERE / "shots.json") -> dict:
+    """Lab 1's base model: the ``texts`` and ``rouge1`` of each kind of prompt in ``prompts``, and how many
+    ``dialogues`` were asked."""
+    return _read(path)
+
+
 def _read(path: Path) -> dict:
     return json.loads(path.read_text())

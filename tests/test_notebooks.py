@@ -118,15 +118,15 @@ def test_a_solved_copy_runs_offline_and_repeats_the_compared_outputs(path, monke
 # NAME is the test's: the real runs' checkpoints are kept, and two tests may run at once.
 FEWER = {
     "lab1_prompting_and_decoding.ipynb": [
-        ("N = 40", "N = 4"),
-        ("test[:10]", "test[:2]"),
-        ("[0.3, 0.7, 1.0, 1.5]", "[0.3, 1.5]"),
+        ('["validation"].to_list()', '["validation"].to_list()[:4]'),
+        ('["test"].to_list()', '["test"].to_list()[:4]'),
+        ("validation[:10]", "validation[:2]"),
+        ("[0.3, 1.0, 1.5]", "[0.3, 1.5]"),
         ("max_new_tokens=32", "max_new_tokens=8"),
         ("max_new_tokens=24", "max_new_tokens=6"),
         ("max_new_tokens=40", "max_new_tokens=8"),
         ("max_new_tokens=60", "max_new_tokens=12"),
-        ("greedy_by_hand(start, 40)", "greedy_by_hand(start, 8)"),
-        ("(0.1, 0.5, 1.0, 2.0)", "(0.5, 2.0)"),
+        ("(0.5, 1.0, 2.0):\n    print(f\"T = {T}:\", end", "(0.5,):\n    print(f\"T = {T}:\", end"),
     ],
     "lab2_full_vs_peft.ipynb": [
         ("to_list()[:160], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),

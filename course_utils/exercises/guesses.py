@@ -165,6 +165,8 @@ GUESSES: list[Number | Choice | Order] = [
     count("building.p2", "questions answered rightly with the text that was looked up", of=32, near=3),
     Choice("lab1.p1", "a dialogue and no instruction",
            ("a summary", "more dialogue", "something else")),
+    Choice("lab1.p3", "the prompt that scores best on validation",
+           ("instruction", "paraphrase", "my template", "few_shot", "chat", "one-shot", "three-shot")),
     Number("lab1.p2", "the favourite at T = 0.5", near=0.05, low=0, high=1),
     Number("compute.p1", "1 + 1000 x 0.001 in BF16", near=0.005),
     count("compute.p2", "ways of rounding that cost a twentieth", of=5),

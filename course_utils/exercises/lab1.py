@@ -210,6 +210,83 @@ def _test_examples_that_fit(examples_that_fit):
 examples_that_fit_of_reference = examples_that_fit
 
 
+# ------------------------------------------------------------ lab1.15 your own examples
+
+MY_EXAMPLES = [4, 6, 8]
+
+
+def _test_examples(numbers):
+    if len(numbers) != 3:
+        raise Wrong(f"Three row numbers are wanted; yours has {len(numbers)}.")
+    if len(set(numbers)) < 3:
+        raise Wrong("One example is there twice: it fills the window and shows nothing new.")
+    if {0, 1, 2} & set(numbers):
+        raise Wrong("Rows 0, 1 and 2 are the examples you have seen: take others, to see what they change.")
+    if not all(3 <= number <= 8 for number in numbers):
+        raise Wrong("Choose from the rows that are printed above, 3 to 8.")
+
+
+# ------------------------------------------------------------ lab1.14 the bootstrap by hand
+
+
+def bootstrap(values, draws, seed):
+    rng = np.random.default_rng(seed)
+    means = [rng.choice(values, len(values)).mean() for _ in range(draws)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+SCORES = [0.31, 0.12, 0.45, 0.2, 0.28, 0.05, 0.38, 0.22, 0.6, 0.17]
+SKEWED = [0.5, 0.1, 0.15, 0.05, 0.2, 0.12, 0.3, 0.02, 0.13, 0.4, 0.08, 0.25]
+BOOTSTRAP_SLIPS = [
+    ("Your limits enclose the *values*. The question is how far their *mean* could move: take the mean of each draw.",
+     lambda v, d, rng: np.quantile(v, [0.025, 0.975])),
+    ("Each of your draws holds one value. Draw as many as there are, with replacement, and take their mean.",
+     lambda v, d, rng: np.quantile(rng.choice(v, d), [0.025, 0.975])),
+    ("Your limits leave out 5 % on each side, so that 90 % lie between them. 2.5 % on each side are wanted.",
+     lambda v, d, rng: np.quantile(_means(v, d, rng), [0.05, 0.95])),
+    ("Your limits leave out a quarter on each side; 2.5 % are wanted.",
+     lambda v, d, rng: np.quantile(_means(v, d, rng), [0.25, 0.75])),
+    ("You took the smallest and the largest mean: with more draws they move outwards without an end. Leave out 2.5 % on each side.",
+     lambda v, d, rng: (min(_means(v, d, rng)), max(_means(v, d, rng)))),
+    ("Your limits are too narrow: draw as many values as there are, no more.",
+     lambda v, d, rng: np.quantile([rng.choice(v, 2 * len(v)).mean() for _ in range(d)], [0.025, 0.975])),
+]  # fmt: skip
+
+
+def _means(values, draws, rng):
+    return [rng.choice(values, len(values)).mean() for _ in range(draws)]
+
+
+def _test_bootstrap(bootstrap):
+    for values in (SCORES, SKEWED):
+        low, high = got = bootstrap(values, 5000, 1)
+        if low > high:
+            raise Wrong("The lower limit comes first.")
+        if high - low < 1e-9:
+            raise Wrong("Your interval has no width: without replacement every draw is the same set. Draw *with* replacement.")
+        wanted = np.quantile(_means(values, 5000, np.random.default_rng(5)), [0.025, 0.975])
+        if not _near(got, wanted):
+            for words, slip in BOOTSTRAP_SLIPS:
+                if _near(got, slip(values, 5000, np.random.default_rng(5))):
+                    raise Wrong(words)
+            raise Wrong(
+                f"For {values} the limits should be near {wanted[0]:.3f} and {wanted[1]:.3f}; "
+                f"yours are {low:.3f} and {high:.3f}."
+            )
+    if not np.allclose(bootstrap(SCORES, 50, 7), bootstrap(SCORES, 50, 7)):
+        raise Wrong("The same seed gave two different intervals: seed a generator inside the function.")
+    if np.allclose(bootstrap(SCORES, 50, 7), bootstrap(SCORES, 50, 8)):
+        raise Wrong("Another seed changes nothing: give it to the generator that draws.")
+    if np.ptp([bootstrap(SCORES, 4, seed)[0] for seed in range(30)]) < 0.03:
+        raise Wrong("With 4 draws the limits should be rough and differ from seed to seed: use `draws`.")
+
+
+def _near(got, wanted) -> bool:
+    """Both limits within a twentieth of the width: some five times what the draws' chance moves them."""
+    return max(abs(got[0] - wanted[0]), abs(got[1] - wanted[1])) < 0.05 * (wanted[1] - wanted[0])
+
+
 # ------------------------------------------------------------ lab1.5 spot the bug: n = 4
 
 
@@ -285,7 +362,7 @@ def _plain(scaled):
 SOFTMAX_SLIPS = [
     ("You divided the *probabilities* by T: they no longer add up to 1. Divide the logits.", lambda z, t: torch.softmax(z, 0) / t),
     ("The temperature has no effect: divide the logits by it, before anything else.", lambda z, t: torch.softmax(z, 0)),
-    ("At T = 0.5 the likeliest word lost probability: did you multiply instead of divide?", lambda z, t: torch.softmax(z * t, 0)),
+    ("At T = 0.5 the likeliest token lost probability: did you multiply instead of divide?", lambda z, t: torch.softmax(z * t, 0)),
     ("You exponentiated; the results must still be made to add up to 1.", lambda z, t: (z / t).exp()),
     ("Right for small logits, but exp(1000) overflows. Subtracting one number from all logits changes no ratio.", lambda z, t: _plain(z / t)),
     ("Right for small logits, but exp(1000) overflows, and NaN cannot be repaired afterwards: of 1000 and 999 the first is e times as likely.",
@@ -320,6 +397,85 @@ def _test_softmax_at(softmax_at):
 softmax_at_of_reference = softmax_at
 
 
+# ------------------------------------------------------------ lab1.12 sampling by hand
+
+
+def draw(probs, u):
+    return int((probs.cumsum(0) <= u).sum())
+
+
+DRAW_SLIPS = [
+    ("You return the likeliest token, whatever u is: that is greedy decoding.", lambda x, u: int(x.argmax())),
+    ("You compare u with each *single* probability. Add them up from the left, and look where u falls.", lambda x, u: int((x <= u).sum())),
+    ("You compare u with each *single* probability. Add them up from the left, and look where u falls.",
+     lambda x, u: next((i for i, q in enumerate(x) if u < q), len(x) - 1)),
+    ("One too many: token 0 has the first piece of the line.", lambda x, u: int((x.cumsum(0) <= u).sum()) + 1),
+    ("One too few: u lies in the piece after all those that end before it.", lambda x, u: int((x.cumsum(0) <= u).sum()) - 1),
+    ("A number on the border belongs to the piece that begins there, not to the one that ends there.", lambda x, u: int((x.cumsum(0) < u).sum())),
+    ("The pieces lie in the order of the ids; you sorted them first.", lambda x, u: int((x.sort(descending=True).values.cumsum(0) <= u).sum())),
+    ("The pieces lie in the order of the ids; you sorted them first.",
+     lambda x, u: int(x.argsort(descending=True)[min(len(x) - 1, int((x.sort(descending=True).values.cumsum(0) <= u).sum()))])),
+    ("You took u for a share of the *number* of tokens: all would be equally likely.", lambda x, u: int(u * len(x))),
+    ("You laid the pieces from the right.", lambda x, u: len(x) - 1 - int((x.flip(0).cumsum(0) <= u).sum())),
+]  # fmt: skip
+
+
+def _test_draw(draw):
+    easy = torch.tensor([0.5, 0.25, 0.125, 0.125])
+    tries = [
+        ("", (easy, 0.3)),
+        ("", (easy, 0.8)),
+        ("the last piece", (easy, 0.99)),
+        ("u on a border", (easy, 0.5)),
+        ("unsorted", (torch.tensor([0.125, 0.125, 0.5, 0.25]), 0.2)),
+        ("unsorted, in the large piece", (torch.tensor([0.125, 0.125, 0.5, 0.25]), 0.6)),
+        ("a token of probability 0 is never drawn", (torch.tensor([0.0, 0.5, 0.0, 0.5]), 0.0)),
+        ("a token of probability 0 between two others", (torch.tensor([0.0, 0.5, 0.0, 0.5]), 0.5)),
+    ]
+    cases.compare(draw, draw_of_reference, tries, DRAW_SLIPS)
+
+
+draw_of_reference = draw
+
+
+# ------------------------------------------------------------ lab1.13 top-k for one row
+
+
+def top_k_row(logits, k):
+    border = logits.topk(min(k, len(logits))).values[-1]
+    return logits.masked_fill(logits < border, -torch.inf)
+
+
+TOP_K_SLIPS = [
+    ("You set the others to 0. A logit of 0 still has a probability, since e^0 = 1: use -infinity.",
+     lambda z, k: torch.where(top_k_row(z, k).isfinite(), z, 0.0)),
+    ("The first k positions were kept; the k *largest* logits are wanted, wherever they are.",
+     lambda z, k: z.masked_fill(torch.arange(len(z)) >= k, -torch.inf)),
+    ("The k smallest were kept.", lambda z, k: -top_k_row(-z, k).masked_fill(top_k_row(-z, k).isinf(), torch.inf)),
+    ("Sorted: each logit must stay at its own position.", lambda z, k: top_k_row(z, k).sort(descending=True).values),
+    ("Only the kept logits came back. The dropped ones stay in the row, as -infinity.", lambda z, k: z.topk(min(k, len(z))).values),
+    ("The border itself was dropped: you kept k - 1 tokens.", lambda z, k: z.masked_fill(z <= z.topk(min(k, len(z))).values[-1], -torch.inf)),
+    ("One too many: you kept k + 1 tokens.", lambda z, k: top_k_row(z, k + 1)),
+    ("These are probabilities. Return the logits: the softmax comes after top-k.", lambda z, k: top_k_row(z, k).softmax(-1)),
+]  # fmt: skip
+
+
+def _test_top_k_row(top_k_row):
+    logits = torch.tensor([1.5, -0.5, 3.0, 0.25, 2.0])
+    tries = [
+        ("", (logits, 2)),
+        ("k = 1 is greedy", (logits, 1)),
+        ("negative logits alone", (torch.tensor([-3.0, -1.0, -2.0, -4.0]), 3)),
+        ("the border is 0", (torch.tensor([2.0, 0.0, -1.0, 1.0, -2.0]), 3)),
+        ("more than there are tokens", (logits, 9)),
+        ("as many as there are tokens", (torch.tensor([0.5, -0.5]), 2)),
+    ]
+    cases.compare(top_k_row, top_k_row_of_reference, tries, TOP_K_SLIPS)
+
+
+top_k_row_of_reference = top_k_row
+
+
 # ------------------------------------------------------------ lab1.7 repetition penalty
 
 
@@ -347,12 +503,12 @@ def _rule(logit, penalty):
 
 
 PENALTY_SLIPS = [
-    ("Dividing -2 by 2 gives -1: the repeated word became *likelier*. What about negative logits?", _penalised(lambda z, p: z / p)),
-    ("Multiplying 3 by 2 gives 6: the repeated word became *likelier*. What about positive logits?", _penalised(lambda z, p: z * p)),
-    ("The two cases are exchanged: every repeated word became *likelier*.", _penalised(lambda z, p: z * p if z > 0 else z / p)),
+    ("Dividing -2 by 2 gives -1: the repeated token became *likelier*. What about negative logits?", _penalised(lambda z, p: z / p)),
+    ("Multiplying 3 by 2 gives 6: the repeated token became *likelier*. What about positive logits?", _penalised(lambda z, p: z * p)),
+    ("The two cases are exchanged: every repeated token became *likelier*.", _penalised(lambda z, p: z * p if z > 0 else z / p)),
     ("Subtracting the penalty lowers a logit, but it is another rule: divide or multiply.", _penalised(lambda z, p: z - p)),
-    ("Word 0 was seen twice and punished twice; the penalty counts each word once.", _penalised(_rule, each_time=True)),
-    ("Words that have not occurred must keep their logits.", _penalised(_rule, everything=True)),
+    ("Token 0 was seen twice and punished twice; the penalty counts each token once.", _penalised(_rule, each_time=True)),
+    ("Tokens that have not occurred must keep their logits.", _penalised(_rule, everything=True)),
     ("Dividing makes a negative logit larger, also one between -1 and 0.", _penalised(lambda z, p: z / p if z > -1 else z * p)),
     ("Dividing makes a positive logit smaller, also one between 0 and 1.", _penalised(lambda z, p: z / p if z > 1 else z * p)),
     ("The logits came back as they were.", lambda z, s, p: z.clone()),
@@ -377,11 +533,10 @@ penalise_of_reference = penalise
 
 
 def top_p_row(probs, p):
-    order = probs.argsort(descending=True)
-    ordered = probs[order]
-    keep = ordered.cumsum(0) - ordered < p
+    ordered, order = probs.sort(descending=True)
+    before = ordered.cumsum(0) - ordered
     kept = torch.zeros_like(probs)
-    kept[order[keep]] = ordered[keep]
+    kept[order] = ordered * (before < p)
     return kept / kept.sum()
 
 
@@ -392,7 +547,7 @@ def _top_p(probs, p, keeps, sort=True, put_back=True, finish=lambda kept: kept /
     return finish(torch.zeros_like(kept).scatter(0, order, kept) if put_back else kept)
 
 
-CROSSES = "With p = 0.4 and a first word of 0.5 you kept nothing. Is the word that *crosses* p in or out?"
+CROSSES = "With p = 0.4 and a first token of 0.5 you kept nothing. Is the token that *crosses* p in or out?"
 PROPORTIONS = "The survivors must keep their proportions: divide each by their sum. (Softmax is for logits.)"
 TOP_P_SLIPS = [
     (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p)),
@@ -401,14 +556,14 @@ TOP_P_SLIPS = [
     (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s < p).nan_to_num(0.0)),
     (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p, sort=False)),
     (CROSSES, lambda x, p: _top_p(x, p, lambda q, s: s <= p, sort=False).nan_to_num(0.0)),
-    ("The word that *crosses* p stays only if it is the first: with p = 0.8 you stopped at 0.75.",
+    ("The token that *crosses* p stays only if it is the first: with p = 0.8 you stopped at 0.75.",
      lambda x, p: _top_p(x, p, lambda q, s: (s <= p) | (torch.arange(len(s)) == 0))),
-    ("With p = 0.5 a first word of exactly 0.5 is enough: *at least* p.", lambda x, p: _top_p(x, p, lambda q, s: s - q <= p)),
+    ("With p = 0.5 a first token of exactly 0.5 is enough: *at least* p.", lambda x, p: _top_p(x, p, lambda q, s: s - q <= p)),
     ("Right for sorted input. Try [0.1, 0.6, 0.3] with p = 0.5: only the 0.6 should stay.",
      lambda x, p: _top_p(x, p, lambda q, s: s - q < p, sort=False)),
-    ("The right words, sorted: each probability belongs to its own place in the row.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, put_back=False)),
-    ("You kept the right words, but they do not add up to 1.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: k)),
-    ("What you keep does not add up to 1, and for an unsorted row it is not the right words.",
+    ("The right tokens, sorted: each probability belongs to its own position in the row.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, put_back=False)),
+    ("You kept the right tokens, but they do not add up to 1.", lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: k)),
+    ("What you keep does not add up to 1, and for an unsorted row it is not the right tokens.",
      lambda x, p: _top_p(x, p, lambda q, s: s - q < p, sort=False, finish=lambda k: k)),
     (PROPORTIONS, lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: torch.where(k > 0, k, -torch.inf).softmax(-1))),
     (PROPORTIONS, lambda x, p: _top_p(x, p, lambda q, s: s - q < p, finish=lambda k: (k > 0) / (k > 0).sum())),
@@ -420,8 +575,8 @@ def _test_top_p_row(top_p_row):
     easy = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
     tries = [
         ("", (easy, 0.8)),
-        ("the first word alone is more than p", (easy, 0.4)),
-        ("the first word is exactly p", (torch.tensor([0.5, 0.25, 0.25]), 0.5)),
+        ("the first token alone is more than p", (easy, 0.4)),
+        ("the first token is exactly p", (torch.tensor([0.5, 0.25, 0.25]), 0.5)),
         ("the first two are exactly p", (torch.tensor([0.5, 0.25, 0.125, 0.125]), 0.75)),
         ("unsorted", (torch.tensor([0.1, 0.6, 0.3]), 0.5)),
         ("unsorted, and the likeliest last", (torch.tensor([0.05, 0.3, 0.02, 0.2, 0.43]), 0.7)),
@@ -517,11 +672,11 @@ LENGTH_SLIPS = [
      lambda ids, e: _until_end(ids, e, plus=0)),
     ("You dropped every end token, and with them the one that was generated: ending is part of the answer. Count it once.", _stripped),
     ("What follows the first end token is padding: nothing after it was generated.", lambda ids, e: len(ids)),
-    ("What follows the first end token was not generated, be it padding or words: stop there.", lambda ids, e: sum(i != e for i in ids) + (e in ids)),
-    ("What follows the first end token was not generated, be it padding or words: stop there.", lambda ids, e: _stripped(ids, e) + (ids[-1] == e)),
+    ("What follows the first end token was not generated, be it padding or other tokens: stop there.", lambda ids, e: sum(i != e for i in ids) + (e in ids)),
+    ("What follows the first end token was not generated, be it padding or other tokens: stop there.", lambda ids, e: _stripped(ids, e) + (ids[-1] == e)),
     ("An answer that never ended was stopped by the limit. All its tokens count, and no end is among them.", lambda ids, e: sum(i != e for i in ids) + 1),
     ("An answer that never ended was stopped by the limit. All its tokens count.", lambda ids, e: _until_end(ids, e, otherwise=lambda ids: 0)),
-    ("A word may occur twice: do not count *different* ids.", lambda ids, e: len(set(ids))),
+    ("A token may occur twice: do not count *different* ids.", lambda ids, e: len(set(ids))),
     ("The end token is whatever eos_id says; other tokenizers have other numbers.", lambda ids, e: _until_end(ids, 2)),
 ]  # fmt: skip
 
@@ -531,9 +686,9 @@ def _test_answer_length(answer_length):
         ("", ([7, 8, 9, 2, 2, 2], 2)),
         ("the limit stopped it", ([7, 8, 9], 2)),
         ("it ended at once", ([2, 2, 2], 2)),
-        ("a word twice", ([7, 7, 2, 2, 2], 2)),
+        ("a token twice", ([7, 7, 2, 2, 2], 2)),
         ("no padding", ([5, 7, 9, 2], 2)),
-        ("words after the end", ([7, 2, 9, 4, 2], 2)),
+        ("tokens after the end", ([7, 2, 9, 4, 2], 2)),
         ("another end token", ([5, 2, 0, 0, 0], 0)),
         ("another end token, and no end", ([5, 2, 5], 0)),
     ]
@@ -618,6 +773,14 @@ EXERCISES = [
         "Three things share the window: examples, question, answer. Subtract the fixed parts first.",
         "To show as many examples as possible, which one do you take first?",
     ), returns=answers.whole),
+    Exercise("lab1.15", "your own examples", MY_EXAMPLES, _test_examples, (
+        "A list of three numbers, such as [3, 5, 8].",
+        "Which three summaries look most like what you want to read?",
+    ), returns=answers.wholes),
+    Exercise("lab1.14", "the bootstrap by hand", bootstrap, _test_bootstrap, (
+        "numpy's generator has a method that draws with replacement: rng.choice(values, how_many).",
+        "Collect the mean of each draw in a list. np.quantile then finds the limits.",
+    ), returns=answers.tuple_of(answers.number, answers.number)),
     Exercise("lab1.5", "spot the bug: an interval to sign", compare, _test_compare, (
         "Rows of the same dialogue share its difficulty. How many independent observations are there?",
         "Look at paired's arguments: one of them says which rows belong together.",
@@ -626,13 +789,21 @@ EXERCISES = [
         "Divide the logits by T, exponentiate, divide by the sum.",
         "For large logits: e^(a-c) / e^(b-c) = e^a / e^b, so you may subtract any c from all of them. Which c makes every exponent at most 0?",
     ), returns=answers.tensor),
+    Exercise("lab1.8", "top-p for one row", top_p_row, _test_top_p_row, (
+        "Sort, add up, and look at the sum *before* each token.",
+        "sort also tells where each sorted value came from: use that to put the survivors back.",
+    ), returns=answers.tensor),
+    Exercise("lab1.12", "sampling by hand", draw, _test_draw, (
+        "Add the probabilities up from the left: each sum is the right end of a piece.",
+        "How many pieces end at u or before it? That number is the id.",
+    ), returns=answers.whole),
+    Exercise("lab1.13", "top-k for one row", top_k_row, _test_top_k_row, (
+        "Which is the smallest logit that stays? topk finds it; k may be larger than the row.",
+        "masked_fill puts one value wherever a condition holds.",
+    ), returns=answers.tensor),
     Exercise("lab1.7", "repetition penalty", penalise, _test_penalise, (
         "A smaller logit is a smaller probability, whatever its sign.",
         "What does dividing by 2 do to 3, and what to -3?",
-    ), returns=answers.tensor),
-    Exercise("lab1.8", "top-p for one row", top_p_row, _test_top_p_row, (
-        "Sort, add up, and look at the sum *before* each word.",
-        "argsort tells where each sorted word came from: use it to put the survivors back.",
     ), returns=answers.tensor),
     Exercise("lab1.11", "one step of beam search", beam_step, _test_beam_step, (
         "Make one list of all extensions of all beginnings, each with its total.",

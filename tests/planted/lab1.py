@@ -188,6 +188,50 @@ def distinct_by_counter(texts):
     return len(pairs) / pairs.total() if pairs.total() else 0
 
 
+def means_of_draws(values, draws, seed, size=0, replace=True):
+    rng = np.random.default_rng(seed)
+    return [rng.choice(values, size or len(values), replace=replace).mean() for _ in range(draws)]
+
+
+def limits(means, low=2.5, high=97.5):
+    return np.percentile(means, [low, high])
+
+
+def bootstrap_plain(values, draws, seed):
+    dice, means = random.Random(seed), []
+    for _ in range(draws):
+        again = [dice.choice(values) for _ in values]
+        means.append(sum(again) / len(again))
+    means.sort()
+    return means[int(0.025 * draws)], means[int(0.975 * draws)]
+
+
+def bootstrap_at_once(values, draws, seed):
+    picks = torch.randint(len(values), (draws, len(values)), generator=torch.Generator().manual_seed(seed))
+    return torch.tensor(values)[picks].mean(1).quantile(torch.tensor([0.025, 0.975]))
+
+
+def drawn_by_walking(probs, u):
+    total = 0.0
+    for id, p in enumerate(probs):
+        total += float(p)
+        if u < total:
+            return id
+
+
+def top_k_numpy(logits, k):
+    logits = np.asarray(logits, dtype=float)
+    out = np.full_like(logits, -np.inf)
+    best = np.argsort(-logits)[:k]
+    out[best] = logits[best]
+    return out
+
+
+def top_k_in_place(logits, k):
+    logits[logits < logits.sort().values[-min(k, len(logits))]] = -torch.inf
+    return logits
+
+
 PLANTED = {
     "lab1.1": [
         ("Summarize: Ana: Rain? Bo: Until noon.", "no {dialogue}"),
@@ -234,6 +278,30 @@ PLANTED = {
         (lambda e, q, m, c: [n for n in e if n <= c - q - m], "a whole number"),
         (lambda e, q, m, c: sum(n <= c - q - m for n in e), "fit *alone*"),
     ],
+    "lab1.15": [
+        ([3, 4], "yours has 2"),
+        ([3, 4, 5, 6], "yours has 4"),
+        ([3, 3, 8], "there twice"),
+        ([0, 4, 5], "take others"),
+        ([4, 6, 9], "3 to 8"),
+        ([-1, 4, 6], "3 to 8"),
+        (5, "a list of whole numbers"),
+    ],
+    "lab1.14": [
+        (lambda v, d, s: limits(v), "enclose the *values*"),
+        (lambda v, d, s: limits(np.random.default_rng(s).choice(v, d)), "holds one value"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s, replace=False)), "no width"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s), 5, 95), "90 %"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s), 25, 75), "a quarter"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s), 0, 100), "smallest and the largest"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s, size=2 * len(v))), "too narrow"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s))[::-1], "lower limit comes first"),
+        (lambda v, d, s: limits(means_of_draws(v, d, 0)), "changes nothing"),
+        (lambda v, d, s: limits(means_of_draws(v, d, None)), "two different intervals"),
+        (lambda v, d, s: limits(means_of_draws(v, 2000, s)), "use `draws`"),
+        (lambda v, d, s: np.mean(means_of_draws(v, d, s)), "a number, then a number"),
+        (lambda v, d, s: limits(means_of_draws(v, d, s), 2.5, 50), "should be near"),
+    ],
     "lab1.5": [
         (lambda a, b, g: paired(a, b, unit="row"), "4 dialogues"),
         (lambda a, b, g: paired(b, a, groups=g), "exchanged"),
@@ -259,6 +327,29 @@ PLANTED = {
         (lambda z, t: max(softmax_numpy(z, t)), "should give"),
         (lambda z, t: softmax_numpy(z, t).argmax(), "should give"),
     ],
+    "lab1.12": [
+        (lambda x, u: int(x.argmax()), "greedy"),
+        (lambda x, u: int((x <= u).sum()), "*single*"),
+        (lambda x, u: int((x.cumsum(0) < u).sum()), "border"),
+        (lambda x, u: int((x.cumsum(0) <= u).sum()) + 1, "One too many"),
+        (lambda x, u: int((x.cumsum(0) <= u).sum()) - 1, "One too few"),
+        (lambda x, u: int(u * len(x)), "equally likely"),
+        (lambda x, u: int((x.sort(descending=True).values.cumsum(0) <= u).sum()), "sorted them"),
+        (lambda x, u: int((x.flip(0).cumsum(0) <= u).sum()), "should give"),
+        (lambda x, u: int(torch.multinomial(x, 1)), "should give"),
+        (lambda x, u: x[int((x.cumsum(0) <= u).sum())], "a whole number"),
+    ],
+    "lab1.13": [
+        (lambda z, k: torch.where(z >= z.topk(min(k, len(z))).values[-1], z, 0.0), "set the others to 0"),
+        (lambda z, k: z.masked_fill(torch.arange(len(z)) >= k, -torch.inf), "first k positions"),
+        (lambda z, k: z.topk(min(k, len(z))).values, "Only the kept"),
+        (lambda z, k: z.masked_fill(z <= z.topk(min(k, len(z))).values[-1], -torch.inf), "k - 1"),
+        (lambda z, k: lab1.top_k_row(z, k + 1), "k + 1"),
+        (lambda z, k: lab1.top_k_row(z, k).softmax(-1), "the softmax comes after"),
+        (lambda z, k: lab1.top_k_row(z, k).sort(descending=True).values, "own position"),
+        (lambda z, k: z.masked_fill(z < z.topk(k).values[-1], -torch.inf), "raised RuntimeError"),
+        (top_k_in_place, "in place"),
+    ],
     "lab1.7": [
         (divide_all, "*likelier*"),
         (punish_each_time, "punished twice"),
@@ -274,7 +365,7 @@ PLANTED = {
         (top_p_unnormalised, "add up to 1"),
         (lambda row, p: torch.where(lab1.top_p_row(row, p) > 0, row, float("-inf")).softmax(-1), "keep their proportions"),
         (lambda row, p: lab1.top_p_row(row, p + 1e-4), "*at least* p"),
-        (lambda row, p: lab1.top_p_row(row.sort(descending=True).values, p), "its own place"),
+        (lambda row, p: lab1.top_p_row(row.sort(descending=True).values, p), "its own position"),
         (lambda row, p: row[lab1.top_p_row(row, p) > 0], "should give"),
         (lambda row, p: torch.where(row >= p, row, 0.0) / torch.where(row >= p, row, 0.0).sum(), "*single* probability"),
         (top_p_in_place, "in place"),
@@ -294,8 +385,8 @@ PLANTED = {
         (lambda ids, e: sum(int(i) != e for i in ids), "ending is part"),
         (lambda ids, e: len(list(ids)), "padding"),
         (lambda ids, e: ids.index(e) + 1 if e in ids else 0, "stopped by the limit"),
-        (lambda ids, e: sum(i != e for i in ids) + (e in ids), "padding or words"),
-        (lambda ids, e: sum(i != e for i in ids) + (ids[-1] == e), "padding or words"),
+        (lambda ids, e: sum(i != e for i in ids) + (e in ids), "padding or other tokens"),
+        (lambda ids, e: sum(i != e for i in ids) + (ids[-1] == e), "padding or other tokens"),
         (lambda ids, e: list(map(int, ids)).index(2) + 1 if 2 in list(map(int, ids)) else len(ids), "whatever eos_id says"),
         (lambda ids, e: len(set(ids)), "*different*"),
         (lambda ids, e: ids.index(e) + 1, "raised ValueError"),
@@ -335,12 +426,24 @@ RIGHT = {
         lambda e, q, m, c: torch.tensor(sorted(e)).cumsum(0).le(c - q - m).sum(),
         lambda e, q, m, c: max([n for n in range(len(e) + 1) if sum(sorted(e)[:n]) + q + m <= c], default=0),
     ],
+    "lab1.15": [[3, 5, 8], (8, 7, 6), np.array([4, 3, 5])],
+    "lab1.14": [bootstrap_plain, bootstrap_at_once, lambda v, d, s: limits(means_of_draws(v, d, s))],
     "lab1.5": [
         per_dialogue(np.mean),
         lambda a, b, g: interval(np.asarray(a) - np.asarray(b), groups=list(g)),
         lambda scores_a, scores_b, dialogue_ids: paired(list(scores_a), list(scores_b), groups=np.array(dialogue_ids)),
     ],
     "lab1.6": [softmax_numpy, softmax_loop, lambda z, t: 1 / (((z[None] - z[:, None]) / t).exp().sum(1))],
+    "lab1.12": [
+        drawn_by_walking,
+        lambda probs, u: np.searchsorted(np.cumsum(probs), u, side="right"),
+        lambda probs, u: next(i for i in range(len(probs)) if probs[: i + 1].sum() > u),
+    ],
+    "lab1.13": [
+        top_k_numpy,
+        lambda z, k: [float(x) if sum(y > x for y in z) < k else float("-inf") for x in z],
+        lambda z, k: decoding.top_k(z, k),
+    ],
     "lab1.7": [
         penalty_where,
         penalty_numpy,
@@ -365,7 +468,13 @@ RIGHT = {
     ],
 }  # fmt: skip
 
+NEAR = "draws move the limits further than that"
 EQUIVALENT = {
+    "lab1.12": {
+        "0 → -1": "a row has one axis, the first and the last",
+        "int((probs.cumsum(0) <= u).sum()) → (probs.cumsum(0) <= u).sum()": "a tensor of one whole number is one",
+    },
+    "lab1.14": {"0.025 → 0.0275": NEAR, "0.025 → 0.022500000000000003": NEAR},
     "lab1.4": {"break → continue": "the lengths are sorted: once the room is used up, it stays so"},
     "lab1.7": {"out[token] > 0 → out[token] >= 0": "0 divided or multiplied by the penalty is 0"},
     "lab1.8": {"0 → -1": "a row has one axis, the first and the last"},

@@ -760,7 +760,7 @@ EXERCISES = [
     Exercise("lab1.1", "your own instruction", MY_TEMPLATE, _test_template, (
         "A template is an ordinary string with {dialogue}, braces included, where the turns go.",
         "Say what to do, and how long the answer should be.",
-    ), returns=answers.text),
+    ), returns=answers.text, minutes=3),
     Exercise("lab1.2", "few-shot by hand", few_shot, _test_few_shot, (
         "Build one block per example: its dialogue, a new line, 'Summary: ', its summary.",
         "The last block looks the same but stops after 'Summary:'. Join the blocks with what makes a blank line.",
@@ -776,7 +776,7 @@ EXERCISES = [
     Exercise("lab1.15", "your own examples", MY_EXAMPLES, _test_examples, (
         "A list of three numbers, such as [3, 5, 8].",
         "Which three summaries look most like what you want to read?",
-    ), returns=answers.wholes),
+    ), returns=answers.wholes, minutes=3),
     Exercise("lab1.14", "the bootstrap by hand", bootstrap, _test_bootstrap, (
         "numpy's generator has a method that draws with replacement: rng.choice(values, how_many).",
         "Collect the mean of each draw in a list. np.quantile then finds the limits.",

@@ -406,6 +406,10 @@ EXERCISES = [
         "First choose the pairs: all but the asked one. Then count off k of them.",
         "One line for each pair, with its arrow and its answer; the last line stops after the arrow.",
     ), returns=answers.text, minutes=5),
+    Exercise("what.11", "an accepted wording", equals, _test_equals, (
+        "Two texts that differ only in capitals and punctuation have the same words().",
+        "Make the list of words of each accepted wording, and look whether the answer's is among them.",
+    ), returns=answers.truth, minutes=4),
     Exercise("what.2", "spot the bug: full marks for nothing", name_f1, _test_name_f1, (
         "Make both lists lower-case sets; what they share was found rightly.",
         "Two numbers divide what is shared: how many were found, and how many were wanted. What if nothing is shared?",
@@ -414,10 +418,6 @@ EXERCISES = [
         "words() of both gives two lists; joined with blanks they are two plain texts.",
         "A blank before and after both texts keeps 'mars' out of 'marseille'.",
     ), returns=answers.truth, minutes=5),
-    Exercise("what.11", "an accepted wording", equals, _test_equals, (
-        "Two texts that differ only in capitals and punctuation have the same words().",
-        "Make the list of words of each accepted wording, and look whether the answer's is among them.",
-    ), returns=answers.truth, minutes=4),
     Exercise("what.3", "how good must a token be?", per_token, _test_per_token, (
         "If every token is right with chance p, all of them are right with chance p · p · … · p.",
         "Solve p to the power of length = target for p. What undoes a power?",

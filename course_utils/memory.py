@@ -230,6 +230,16 @@ def with_weights(llm, change):
 # ---------------------------------------------------------------- measuring
 
 
+def perplexity(llm, texts) -> float:
+    """e to the mean loss per token over all texts, for an :class:`llm.LLM`; lower is better."""
+    from .finetune import encode_text, nll
+
+    examples = encode_text(llm, texts)
+    lengths = torch.tensor([len(example.ids) - 1 for example in examples])  # the first is not predicted
+    losses = torch.tensor(nll(llm, examples, batch_size=25))  # a text's mean
+    return ((losses * lengths).sum() / lengths.sum()).exp().item()
+
+
 @contextmanager
 def saved_tensors(model: torch.nn.Module):
     """Note what autograd keeps for the backward pass; gives a dict memory address → bytes.

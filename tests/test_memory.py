@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from course_utils import memory
+from course_utils.finetune import encode_text
 from course_utils.models import LLM
 from course_utils.settings import CourseError
 
@@ -165,6 +166,16 @@ def test_activation_bytes_by_hand():
     shape = {"layers": 2, "width": 4, "inner": 8, "kv_width": 2, "heads": 2, "vocabulary": 10}
     # a layer: 8·4 + 2·2 + 2 + 2 + 4·8 = 72; twice, and 3·4 + 1 + 10 = 23: 167 numbers per token
     assert memory.activation_bytes(3, 5, **shape) == 3 * 5 * 167 * 4
+
+
+def test_perplexity_counts_every_token_alike(causal):
+    texts = ["w3 w4 w5 w6", "w7 w8"]
+    total = count = 0
+    for example in encode_text(causal, texts):
+        ids = torch.tensor([example.ids])
+        total += causal.model(ids, labels=ids).loss.item() * (len(example.ids) - 1)
+        count += len(example.ids) - 1
+    assert memory.perplexity(causal, texts) == pytest.approx(math.exp(total / count), rel=1e-4)
 
 
 def test_a_step_is_measured_in_a_process_of_its_own(monkeypatch):

@@ -14,8 +14,7 @@ from .engine import Exercise, Wrong
 
 
 def bytes_to_train(parameters, trainable):
-    gradients, moments = 4 * trainable, 2 * 4 * trainable
-    return 4 * parameters + gradients + moments
+    return 4 * parameters + (4 + 2 * 4) * trainable  # weights; gradients and two moments
 
 
 MISSING = "12 bytes for a trained weight, where 16 are needed: its own number, its gradient, and Adam's *two* running means. Which did you leave out?"
@@ -213,8 +212,7 @@ quantise_with_zero_of_reference = quantise_with_zero
 
 
 def combine(gradients, tokens):
-    total = sum(tokens)
-    return sum(g * (n / total) for g, n in zip(gradients, tokens))
+    return sum(g * (n / sum(tokens)) for g, n in zip(gradients, tokens))
 
 
 COMBINE_SLIPS = [

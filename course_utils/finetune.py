@@ -12,9 +12,9 @@ import gc
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -45,6 +45,8 @@ __all__ = [
 # A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
 DIVERGED_FACTOR, DIVERGED_NATS = 2, 2
 RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would take a fifth of the time
+RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
+MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
 SEEDS_APART = 100_003  # of two runs' dropout: more than a run has steps, and prime
 
 
@@ -55,7 +57,9 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    tokens_at_once: int = 600  # of a batch, padded to its longest row; fewer: same gradient, less memory
+    # Of a batch, padded to its longest row. Fewer: same gradient, less memory. Full fine-tuning keeps so
+    # little of each token that it takes RECOMPUTED times as many.
+    tokens_at_once: int = 600
     warmup_share: float = 0.05
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
@@ -88,7 +92,7 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     if model.config.is_encoder_decoder:
-        logits, labels = plain(**batch).logits, batch["labels"]
+        logits, labels = plain(**batch, use_cache=False).logits, batch["labels"]
     else:
         # A token is predicted one column before it: column c of the logits goes with label c + 1.
         labels = batch["labels"][:, 1:]
@@ -157,15 +161,75 @@ def update(
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id)
     weights = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(weights, recipe.max_grad_norm).item()
+    with gradients_in_short(weights) as gradients:
+        loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id)
+    norm = total_norm(gradients.values())
     if before_step:
         before_step(loss, norm)
-    optimizer.step()
-    used = max(used, memory_in_use(model.device))  # the first step makes Adam's moments
-    optimizer.zero_grad(set_to_none=True)
-    return loss, norm, used
+    cut = min(1.0, recipe.max_grad_norm / (norm + 1e-6))
+    for start in range(0, len(weights), MOVED_AT_ONCE):
+        some = [p for p in weights[start : start + MOVED_AT_ONCE] if p in gradients]
+        for p in some:
+            p.grad = gradients.pop(p).to(p.dtype).mul_(cut)
+        optimizer.step()  # weights without a gradient stay as they are
+        for p in some:
+            p.grad = None
+    return loss, norm, max(used, memory_in_use(model.device))  # the first step makes Adam's moments
+
+
+@contextmanager
+def gradients_in_short(weights: Sequence[torch.nn.Parameter]):
+    """Take the weights' gradients as they become complete; the dictionary is full after the block.
+
+    Under autocast the gradient of a linear layer's weight is computed in bfloat16 and written out in
+    fp32. Where all its numbers are bfloat16's, it is kept so: nothing is lost, and all gradients take half
+    the memory. A batch in several parts adds up in fp32.
+    """
+    gradients: dict[torch.nn.Parameter, torch.Tensor] = {}
+
+    def take(p):
+        gradient = p.grad if p not in gradients else p.grad + gradients[p].to(p.grad.dtype)
+        gradients[p] = gradient.bfloat16() if _fits_bfloat16(gradient) else gradient
+        p.grad = None
+
+    hooks = [p.register_post_accumulate_grad_hook(take) for p in weights]
+    try:
+        yield gradients
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _fits_bfloat16(numbers: torch.Tensor) -> bool:
+    """Some rows at a time: a copy of an embedding's gradient is large."""
+    return all(torch.equal(part.bfloat16().to(part.dtype), part) for part in numbers.split(2048))
+
+
+def total_norm(gradients: Iterable[torch.Tensor]) -> float:
+    """The length of all gradients as one vector, added up in fp32 whatever they are kept in."""
+    norms = [torch.linalg.vector_norm(g, dtype=torch.float32) for g in gradients]
+    return torch.linalg.vector_norm(torch.stack(norms)).item()
+
+
+@contextmanager
+def recomputing(model):
+    """Where all weights are trained, each layer keeps its input alone and is computed once more in the
+    backward pass. Gives how many times as many tokens fit then.
+
+    Activation (or gradient) checkpointing, Chen et al. 2016 (arXiv:1604.06174): a third more arithmetic for
+    a small part of the memory, and the same gradients. It makes room for Adam's moments of all weights;
+    an adapter's need none, and models that know no such thing train as they are.
+    """
+    full = all(p.requires_grad for p in model.parameters())
+    if not (full and getattr(model, "supports_gradient_checkpointing", False)):
+        yield 1
+        return
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    try:
+        yield RECOMPUTED
+    finally:
+        model.activation_checkpointing_disable()
 
 
 def add_gradients(model, rows: Sequence[Example], at_once: int, pad_id: int) -> tuple[float, int]:
@@ -178,7 +242,7 @@ def add_gradients(model, rows: Sequence[Example], at_once: int, pad_id: int) -> 
     loss, used = 0.0, 0
     for part in in_parts(rows, at_once):
         share = sum(_count_predicted(model, e) for e in part) / total
-        with mixed_precision(str(device)):
+        with mixed_precision(str(device), cache_enabled=False):
             mean = answer_loss(model, collate(part, pad_id, device, SHAPE_STEP))
         used = max(used, memory_in_use(device))  # activations are at their largest
         (mean * share).backward()  # gradients add up until they are set to None
@@ -192,10 +256,11 @@ def _count_predicted(model, example: Example) -> int:
     return sum(label != IGNORED for label in labels)
 
 
-def mixed_precision(device: str | None = None):
+def mixed_precision(device: str | None = None, cache_enabled: bool = True):
     """A context for the forward pass: bfloat16 arithmetic where the processor gains by it, else fp32.
 
-    ``device`` is where the model is (default: the device of the settings). Weights, gradients and
+    ``device`` is where the model is (default: the device of the settings). ``cache_enabled`` keeps the
+    weights' bfloat16 copies until the end of the context, for passes to come. Weights, gradients and
     optimiser stay in fp32: a bfloat16 weight has 8 significant bits, and an update of 1e-5 of its
     size would be rounded away.
     """
@@ -204,7 +269,7 @@ def mixed_precision(device: str | None = None):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         fast = kind == "cpu" and bfloat16_pays()
-    return torch.autocast(kind, dtype=torch.bfloat16) if fast else nullcontext()
+    return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=cache_enabled) if fast else nullcontext()
 
 
 def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> int:
@@ -293,14 +358,15 @@ def train(
 
     model.train()
     try:
-        with progress.Bar(title, len(plan), len(log)) as bar:
+        with recomputing(model) as times, progress.Bar(title, len(plan), len(log)) as bar:
+            as_fits = replace(recipe, tokens_at_once=times * recipe.tokens_at_once)
             for number in range(len(log), len(plan)):
                 rows = [examples[i] for i in plan[number]]
                 rate = schedule(number, len(plan), recipe)
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(recipe.seed * SEEDS_APART + number)  # dropout, the same when resumed
                     loss, norm, used = update(
-                        model, optimizer, rows, rate, recipe, llm.tokenizer.pad_token_id, check_and_keep
+                        model, optimizer, rows, rate, as_fits, llm.tokenizer.pad_token_id, check_and_keep
                     )
                 if number % RELEASE_EVERY == RELEASE_EVERY - 1:
                     memory_in_use(device, release=True)

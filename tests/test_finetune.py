@@ -326,6 +326,54 @@ def test_an_update_that_is_refused_moves_nothing(causal):
     assert digest(causal.model.parameters()) == before
 
 
+def test_gradients_are_kept_short_only_where_nothing_is_lost():
+    """By hand: 0.5 and 3 are bfloat16's numbers, 1 + 2^-10 is not."""
+    exact, fine = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(2))
+    with finetune.gradients_in_short([exact, fine]) as gradients:
+        (exact @ torch.tensor([0.5, 3.0]) + fine @ torch.tensor([1.0, 1 + 2**-10])).backward()
+    assert gradients[exact].dtype == torch.bfloat16 and gradients[exact].tolist() == [0.5, 3.0]
+    assert gradients[fine].dtype == torch.float32 and gradients[fine].tolist() == [1.0, 1 + 2**-10]
+    assert exact.grad is None
+    (exact @ torch.tensor([1.0, 1.0])).backward()
+    assert exact.grad.tolist() == [1.0, 1.0]  # after the block gradients stay where torch puts them
+
+
+def test_gradients_of_two_parts_add_up_in_fp32():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    with finetune.gradients_in_short([weight]) as gradients:
+        for part in (256.0, 1.0):  # bfloat16 has no 257
+            (weight * part).sum().backward()
+    assert gradients[weight].item() == 257.0
+
+
+def test_the_norm_of_all_gradients_is_added_up_in_fp32():
+    short = torch.full((1000,), 0.1, dtype=torch.bfloat16)  # 0.1 is 0.10009765625 there
+    assert finetune.total_norm([short, torch.tensor([3.0])]) == pytest.approx((1000 * 0.10009765625**2 + 9) ** 0.5, rel=1e-6)
+
+
+@BOTH
+def test_layers_computed_twice_give_the_same_gradients_and_only_inside(family, request):
+    llm = request.getfixturevalue(family)
+    rows = encode(llm, PROMPTS, ANSWERS)
+    llm.model.train()
+    torch.manual_seed(0)  # T5 drops out
+    finetune.add_gradients(llm.model, rows, 999, pad_id=2)
+    plain = [p.grad.clone() for p in llm.model.parameters()]
+    llm.model.zero_grad()
+    with pytest.raises(KeyboardInterrupt), finetune.recomputing(llm.model) as times:
+        assert times > 1 and llm.model.is_activation_checkpointing
+        torch.manual_seed(0)
+        finetune.add_gradients(llm.model, rows, 999, pad_id=2)
+        raise KeyboardInterrupt
+    assert not llm.model.is_activation_checkpointing
+    assert all(torch.equal(a, p.grad) for a, p in zip(plain, llm.model.parameters()))
+
+
+def test_an_adapter_is_trained_without_computing_layers_twice(causal):
+    with finetune.recomputing(with_lora(causal).model) as times:
+        assert times == 1
+
+
 def test_logits_that_a_model_scales_are_trained_as_it_scales_them(causal):
     """Granite divides its logits by a number of its own."""
     from transformers import GraniteConfig, GraniteForCausalLM

@@ -154,6 +154,14 @@ def scaling(args) -> int:
     return 0
 
 
+def recall(args) -> int:
+    """Train week 1's readers that recall a letter, briefly and long (an hour of one core)."""
+    from .studies import recall as study
+
+    study.main()
+    return 0
+
+
 def detox(args) -> int:
     """Run Lab 3's experiment with several seeds and prices of KL (ten minutes per run)."""
     from .studies import detox as study
@@ -208,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, detox, pool, shots, coverage,
+        adapters, sweep, scaling, recall, detox, pool, shots, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

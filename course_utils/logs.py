@@ -24,6 +24,11 @@ def scaling(path: Path = HERE / "scaling.json") -> list[dict]:
     return _read(path)["runs"]
 
 
+def recall(path: Path = HERE / "recall.json") -> list[dict]:
+    """Week 1's recall of letters: kind, steps, seed; how many of ``n`` are ``right``, by distance."""
+    return [{**run, "right": {int(d): k for d, k in run["right"].items()}} for run in _read(path)["runs"]]
+
+
 def detox(path: Path = HERE / "detox.json") -> list[dict]:
     """Lab 3's PPO with several seeds and prices of KL, one dictionary a run.
 

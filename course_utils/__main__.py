@@ -155,7 +155,7 @@ def scaling(args) -> int:
 
 
 def recall(args) -> int:
-    """Train week 1's readers that recall a letter, briefly and long (an hour of one core)."""
+    """Train week 1's readers that recall a letter, briefly and long (a quarter of an hour of one core)."""
     from .studies import recall as study
 
     study.main()

@@ -143,8 +143,8 @@ def task_playground(llm: LLM, wording: dict[str, str], examples: dict[str, str])
 def translation_explorer(model, french, english):
     """A French sentence of the grammar, its translation, and the cross-attention of the last layer.
 
-    ``model`` is a trained :class:`course_utils.transformer.Transformer`; ``french`` and ``english``
-    are its vocabularies.
+    ``model`` is a trained :class:`course_utils.transformer.Transformer`, or one whose ``decode`` returns
+    the cross-attention of its last block alone; ``french`` and ``english`` are its vocabularies.
     """
     import ipywidgets as w
 
@@ -170,10 +170,12 @@ def _translated(model, french, english, sentence: str) -> str:
     source = torch.tensor([french.encode(sentence)])
     target = transformer.greedy(model, source)
     before = torch.cat([torch.full((1, 1), transformer.START), target[:, :-1]], 1)
-    _, _, cross = model.decode(before, model.encode(source)[0], source)
+    cross = model.decode(before, model.encode(source)[0], source)[-1]
+    if isinstance(cross, list):  # one table per layer
+        cross = cross[-1]
     head = "".join(f"<th>{_escape(french.words[i])}</th>" for i in source[0])
     rows = [f"<tr><td></td>{head}</tr>"]
-    for id, weights in zip(target[0].tolist(), cross[-1][0].mean(0).tolist()):
+    for id, weights in zip(target[0].tolist(), cross[0].mean(0).tolist()):
         cells = "".join(
             f"<td style='background:rgba(31,78,121,{p:.2f});color:{'white' if p > 0.5 else 'black'}'>"
             f"{p:.2f}</td>" for p in weights

@@ -203,3 +203,15 @@ def test_every_word_of_the_test_occurs_in_training(seed):
     training = [french for french, _ in parts["train"]]
     assert sum("apprentissage" in french for french in training) > 100
     assert sum(bool(re.search("(tion|ture) automatique", french)) for french in training) > 100
+
+
+def test_the_dictionary_takes_the_word_that_shares_most_sentences():
+    pairs = [("le chat dort", "the cat sleeps"), ("le chat mange", "the cat eats"), ("le chien dort", "the dog sleeps")]
+    found = t.dictionary(pairs)
+    assert (found["chat"], found["chien"], found["dort"], found["le"]) == ("cat", "dog", "sleeps", "the")
+
+
+def test_a_crossing_is_found_where_noun_and_adjective_change_their_order():
+    assert t.crossing(("il voit une petite voiture rouge", "he sees a small red car")) == (4, 4)
+    assert t.crossing(("il voit une petite voiture", "he sees a small car")) is None
+    assert t.crossing(("il voit une voiture rouge", "he sees a car")) is None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 SHOWCASE = ("j'aime l'apprentissage automatique", "i love machine learning")
@@ -581,3 +582,39 @@ def split(seed: int = 0) -> dict[str, list[tuple[str, str]]]:
             if all(set(words(text)) <= seen for text, seen in zip(pair, known))
         ]
     return parts
+
+
+def dictionary(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """For each French word the English one that it shares most sentences with: a word-by-word translator.
+
+    "Most" by the Dice score: twice the number of sentences with both, over the sum of those with either.
+    """
+    french, english, both = Counter(), Counter(), Counter()
+    for source, target in pairs:
+        here, there = set(words(source)), set(target.split())
+        french.update(here)
+        english.update(there)
+        both.update((f, e) for f in here for e in there)
+    best: dict[str, tuple[float, str]] = {}
+    for (f, e), n in sorted(both.items()):
+        score = 2 * n / (french[f] + english[e])
+        if f not in best or score > best[f][0]:
+            best[f] = score, e
+    return {f: e for f, (_, e) in best.items()}
+
+
+def crossing(pair: tuple[str, str]) -> tuple[int, int] | None:
+    """Where noun and adjective change places: the noun's position in French, the adjective's in English.
+
+    >>> crossing(("il voit une petite voiture rouge", "he sees a small red car"))
+    (4, 4)
+    """
+    nouns = {f: e for noun in LEXICON.values() for f, e in zip(noun.french, noun.english)}
+    after = {form: english for forms, english, _ in AFTER.values() for form in forms.split()}
+    french, english = words(pair[0]), pair[1].split()
+    for i, (noun, adjective) in enumerate(zip(french, french[1:])):
+        if noun in nouns and adjective in after:
+            for j in range(len(english) - 1):
+                if english[j : j + 2] == [after[adjective], nouns[noun]]:
+                    return i, j
+    return None

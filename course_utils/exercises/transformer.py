@@ -8,12 +8,129 @@ from torch.nn import functional as F
 from .. import metrics
 from ..transformer import END, PAD, START
 from . import answers
-from .cases import alike, compare
+from .cases import alike, compare, same_gradient
 from .engine import Exercise
 
 
 def _random(*shape, seed=0, scale=1.0):
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# ------------------------------------------------------------ transformer.12 the nearest row
+
+
+def nearest(table, i):
+    cosines = F.cosine_similarity(table[i][None], table)
+    order = cosines.argsort(descending=True, stable=True).tolist()
+    return next(row for row in order if row != i)
+
+
+def _nearest(table, i, score, itself=False):
+    scores = score(table[i][None], table).double()
+    return max((row for row in range(len(table)) if itself or row != i), key=lambda row: scores[row].item())
+
+
+NEAREST_SLIPS = [
+    ("Each row is nearest to itself; row i does not count.", lambda t, i: _nearest(t, i, F.cosine_similarity, itself=True)),
+    ("Those are dot products: a long vector wins, whatever its direction. Divide by both lengths.", lambda t, i: _nearest(t, i, lambda a, b: (a * b).sum(1))),
+    ("You divided by the length of row i alone: a long vector still wins.", lambda t, i: _nearest(t, i, lambda a, b: (a * b).sum(1) / a.norm())),
+    ("That is the smallest distance. The cosine compares directions, and a vector may be long.", lambda t, i: _nearest(t, i, lambda a, b: -(a - b).norm(dim=1))),
+    ("That is the row *least* like row i.", lambda t, i: _nearest(t, i, lambda a, b: -F.cosine_similarity(a, b))),
+    ("The opposite direction (cosine −1) is not near: do not take the absolute value.", lambda t, i: _nearest(t, i, lambda a, b: F.cosine_similarity(a, b).abs())),
+    ("The second in the order need not be another row: with two equal rows it can be row i itself.", lambda t, i: F.cosine_similarity(t[i][None], t).argsort(descending=True, stable=True)[1].item()),
+    ("That is the nearest to row 0, whatever i is.", lambda t, i: nearest(t, 0)),
+]  # fmt: skip
+
+
+def _test_nearest(nearest):
+    by_hand = torch.tensor([[1.0, 0.0], [9.0, 8.0], [2.0, 0.5], [-3.0, 0.0], [0.5, 0.5]])
+    cases = [
+        ("", (by_hand, 0)),
+        ("another row", (by_hand, 4)),
+        ("the opposite direction", (torch.tensor([[1.0, 2.0], [-1.0, -2.0], [2.0, -0.5]]), 0)),
+        ("nothing in the same half", (torch.tensor([[1.0, 0.0], [-1.0, 0.1], [-1.0, 1.0]]), 0)),
+        ("two equal rows", (torch.tensor([[1.0, 2.0], [3.0, 1.0], [1.0, 2.0]]), 2)),
+        ("a longer table", (_random(40, 6, seed=3), 17)),
+    ]
+    compare(nearest, nearest_of_reference, cases, NEAREST_SLIPS)
+
+
+nearest_of_reference = nearest
+
+
+# ------------------------------------------------------------ transformer.11 split into heads
+
+
+def split_heads(x, heads):
+    return x.unflatten(-1, (heads, -1)).transpose(-3, -2)
+
+
+def _reshaped(x, heads):
+    """The right shape, cut out of the numbers in the order in which they are stored."""
+    *front, words, d = x.shape
+    return x.reshape(*front, heads, words, d // heads)
+
+
+SPLIT_SLIPS = [
+    ("The shape is right, but the numbers went to other heads: reshape keeps their order in memory, and that runs word by word. Cut the last axis in two first, then exchange two axes.", _reshaped),
+    ("Your shape is [..., words, heads, d / heads]: the heads must come before the words, so that each head has a table of its own.",
+     lambda x, h: x.unflatten(-1, (h, -1))),
+    ("Each head takes every heads-th column; neighbouring columns belong together.", lambda x, h: x.unflatten(-1, (-1, h)).transpose(-1, -2).transpose(-3, -2)),
+    ("The number of heads and the columns per head are exchanged.", lambda x, h: x.unflatten(-1, (-1, h)).transpose(-3, -2)),
+    ("Each head's table is turned on its side: a row for each word, a column for each number.", lambda x, h: split_heads(x, h).transpose(-1, -2)),
+    ("You moved the first axis: with a batch in front the words are no longer axis 0. Count from the end.", lambda x, h: x.unflatten(-1, (h, -1)).transpose(0, 1)),
+    ("The heads belong right before the words, behind all axes in front.", lambda x, h: split_heads(x, h).movedim(-3, 0)),
+    ("You divided the *words* among the heads; every head sees all words, and some of the columns.", lambda x, h: x.unflatten(-2, (h, -1))),
+]  # fmt: skip
+
+
+def _test_split_heads(split_heads):
+    cases = [
+        ("", (torch.arange(24.0).reshape(2, 12), 3)),
+        ("as many words as columns", (torch.arange(36.0).reshape(6, 6), 2)),
+        ("a batch in front", (_random(3, 4, 6, seed=1), 2)),
+        ("two axes in front", (_random(2, 3, 4, 8, seed=2), 4)),
+        ("one head", (_random(3, 5, seed=3), 1)),
+        ("heads of one column", (_random(3, 5, seed=4), 5)),
+    ]
+    compare(split_heads, split_heads_of_reference, cases, SPLIT_SLIPS)
+    same_gradient(split_heads, split_heads_of_reference, (_random(2, 6), 3))
+
+
+split_heads_of_reference = split_heads
+
+
+# ------------------------------------------------------------ transformer.13 who looks at whom
+
+
+def aligned(weights, english, french):
+    return [(word, french[place]) for word, place in zip(english, weights.argmax(1).tolist())]
+
+
+ALIGNED_SLIPS = [
+    ("You took the strongest English word for each French one: the rows are the English words.",
+     lambda w, e, f: [(e[i], word) for word, i in zip(f, w.argmax(0).tolist())]),
+    ("Right pairs, turned round: first the English word, then the French one.", lambda w, e, f: [(b, a) for a, b in aligned(w, e, f)]),
+    ("The position of the French word, where the word itself is wanted.", lambda w, e, f: list(zip(e, w.argmax(1).tolist()))),
+    ("You paired the words in their order: the weights play no part.", lambda w, e, f: list(zip(e, f))),
+    ("That is the French word looked at *least*.", lambda w, e, f: [(word, f[i]) for word, i in zip(e, w.argmin(1).tolist())]),
+    ("The French words alone; each belongs to an English one.", lambda w, e, f: [b for _, b in aligned(w, e, f)]),
+    ("A dictionary keeps one entry of a word that is written twice: return a list of pairs.", lambda w, e, f: list(dict(aligned(w, e, f)).items())),
+]  # fmt: skip
+
+
+def _test_aligned(aligned):
+    crossed = torch.tensor([[0.7, 0.1, 0.2], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]])
+    tall = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]])
+    cases = [
+        ("", (crossed, ["the", "red", "car"], ["la", "voiture", "rouge"])),
+        ("more English than French words, one of them twice", (tall, ["do", "not", "i", "do"], ["ne", "je"])),
+        ("more French words", (torch.tensor([[0.1, 0.2, 0.6, 0.1], [0.4, 0.3, 0.2, 0.1]]), ["a", "b"], ["w", "x", "y", "z"])),
+    ]
+    compare(aligned, aligned_of_reference, cases, ALIGNED_SLIPS)
+
+
+aligned_of_reference = aligned
 
 
 # ------------------------------------------------------------ transformer.10 how far it remembers
@@ -499,14 +616,10 @@ previous_token_score_of_reference = previous_token_score
 
 
 EXERCISES = [
-    Exercise("transformer.10", "how far back?", reach, _test_reach, (
-        "At a distance where the interval of the accuracy reaches down to chance, guessing could have done the same.",
-        "Go through the distances from near to far, and stop at the first that is not clearly above chance.",
+    Exercise("transformer.12", "the nearest row", nearest, _test_nearest, (
+        "F.cosine_similarity(table[i][None], table) compares one row with all of them at once.",
+        "Row i has the highest cosine of all, 1. How do you keep it out of the choice, even if another row is equal to it?",
     ), returns=answers.whole),
-    Exercise("transformer.9", "two senses of one word", parted, _test_parted, (
-        "Make all vectors one long (F.normalize): then a single matrix product gives the cosines of all pairs.",
-        "senses[:, None] == senses is a square of True and False. What stands on its diagonal, and does it belong in the mean?",
-    ), returns=answers.tuple_of(answers.tensor, answers.tensor, words="two tensors (or lists) with one number for each sentence")),
     Exercise("transformer.1", "one BPE merge", merge, _test_merge, (
         "Walk along the pieces with an index; where two neighbours are the pair, take both and step by two.",
         "The new key is a tuple again; its value is the old count.",
@@ -523,6 +636,10 @@ EXERCISES = [
         "Draw it for length 3: who may look at whom?",
         "A lower triangle, the diagonal included. torch.ones takes a dtype.",
     ), returns=answers.mask),
+    Exercise("transformer.11", "split into heads", split_heads, _test_split_heads, (
+        "Tensor.unflatten(-1, (heads, -1)) cuts the last axis in two. Which axes stand in the wrong order then?",
+        "transpose(-3, -2) exchanges two axes, counted from the end, so that any number may come before them.",
+    ), returns=answers.tensor),
     Exercise("transformer.5", "a position vector", position_vector, _test_position_vector, (
         "torch.arange(0, d, 2) / d are the exponents, one for each pair.",
         "Stack sine and cosine along a new last axis and flatten: they come out side by side.",
@@ -535,6 +652,18 @@ EXERCISES = [
         "What has the decoder read at the moment it is asked for the first word? And what should it have read?",
         "Write the row 7, 8, 9, 2 as labels, and under each label all that may have been read before it.",
     ), returns=answers.tuple_of(answers.ids, answers.ids, words="two tensors of ids, the inputs and the labels")),
+    Exercise("transformer.13", "who looks at whom", aligned, _test_aligned, (
+        "weights has one row for each English word; Tensor.argmax(1) finds the largest weight of each row.",
+        "A position becomes a word by french[position].",
+    ), returns=answers.list_of(answers.tuple_of(answers.text, answers.text), "a list of pairs of words")),
+    Exercise("transformer.10", "how far back?", reach, _test_reach, (
+        "At a distance where the interval of the accuracy reaches down to chance, guessing could have done the same.",
+        "Go through the distances from near to far, and stop at the first that is not clearly above chance.",
+    ), returns=answers.whole),
+    Exercise("transformer.9", "two senses of one word", parted, _test_parted, (
+        "Make all vectors one long (F.normalize): then a single matrix product gives the cosines of all pairs.",
+        "senses[:, None] == senses is a square of True and False. What stands on its diagonal, and does it belong in the mean?",
+    ), returns=answers.tuple_of(answers.tensor, answers.tensor, words="two tensors (or lists) with one number for each sentence")),
     Exercise("transformer.8", "a score for one head", previous_token_score, _test_previous_token_score, (
         "weights[i, i − 1] for i = 1, 2, …: a diagonal next to the main one.",
         "Tensor.diagonal takes an offset; which sign is below the main diagonal?",

@@ -1,7 +1,7 @@
-"""Week 1's recall study: the same readers trained briefly and long, about an hour of one core.
+"""Week 1's recall study: the same readers trained briefly and long, a quarter of an hour of one core.
 
 What a recurrent network has not learnt after a minute it may learn in twenty: the log tells how far
-back each reader remembers after 1,000, 4,000 and 16,000 steps, with three seeds.
+back each reader remembers after 1,000 and 4,000 steps, with three seeds, and after 16,000 with one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ DISTANCES = (1, 2, 3, 5, 8, 12, 20, 30)
 
 def grid() -> list[tuple[str, int, int]]:
     """(kind, steps, seed); attention is right everywhere after the shortest run, so it has no others."""
-    runs = [(kind, steps, seed) for seed in SEEDS for steps in STEPS for kind in ("RNN", "GRU")]
+    runs = [(kind, steps, seed) for seed in SEEDS for steps in STEPS[:2] for kind in ("RNN", "GRU")]
+    runs += [(kind, STEPS[2], SEEDS[0]) for kind in ("RNN", "GRU")]
     return runs + [("attention", STEPS[0], seed) for seed in SEEDS]
 
 
 def main(path: Path = logs.HERE / "recall.json") -> None:
     """Run what the log does not hold yet. Seconds are of processor time."""
     done = logs.recall(path) if path.is_file() else []
-    for kind, steps, seed in sorted(grid(), key=lambda run: run[1]):
+    for kind, steps, seed in grid():
         if any((r["kind"], r["steps"], r["seed"]) == (kind, steps, seed) for r in done):
             continue
         start = time.process_time()

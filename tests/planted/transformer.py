@@ -172,7 +172,46 @@ def reach_by_wilson(right, chance):
     return np.int64(far)
 
 
+def split_by_slices(x, heads):
+    width = x.shape[-1] // heads
+    return torch.stack([x[..., h * width : (h + 1) * width] for h in range(heads)], -3)
+
+
+def nearest_loop(table, i):
+    best, found = -2.0, None
+    for j, row in enumerate(table):
+        cosine = float(row @ table[i] / (row.norm() * table[i].norm()))
+        if j != i and cosine > best:
+            best, found = cosine, j
+    return found
+
+
 PLANTED = {
+    "transformer.12": [
+        (lambda t, i: torch.cosine_similarity(t[i][None], t).argmax(), "nearest to itself"),
+        (lambda t, i: (t @ t[i]).masked_fill(torch.arange(len(t)) == i, -9e9).argmax(), "a long vector wins"),
+        (lambda t, i: (t - t[i]).norm(dim=1).masked_fill(torch.arange(len(t)) == i, 9e9).argmin(), "smallest distance"),
+        (lambda t, i: torch.cosine_similarity(t[i][None], t).argmin(), "*least* like"),
+        (lambda t, i: torch.cosine_similarity(t[i][None], t).abs().masked_fill(torch.arange(len(t)) == i, -1).argmax(), "opposite direction"),
+        (lambda t, i: torch.cosine_similarity(t[i][None], t).topk(2).values[1], "a whole number"),
+    ],
+    "transformer.11": [
+        (lambda x, h: x.reshape(*x.shape[:-2], h, x.shape[-2], -1), "order in memory"),
+        (lambda x, h: x.unflatten(-1, (h, -1)), "heads must come before"),
+        (lambda x, h: torch.stack([x[..., k::h] for k in range(h)], -3), "every heads-th column"),
+        (lambda x, h: x.unflatten(-1, (h, -1)).transpose(0, 1), "Count from the end"),
+        (lambda x, h: torch.stack(x.chunk(h, -1)), "behind all axes in front"),
+        (lambda x, h: x.unflatten(-1, (h, -1)).transpose(-3, -2).detach(), "no gradient"),
+        (lambda x, h: x.chunk(h, -1), "behind all axes in front"),
+    ],
+    "transformer.13": [
+        (lambda w, e, f: [(e[int(w[:, j].argmax())], f[j]) for j in range(len(f))], "for each French one"),
+        (lambda w, e, f: [(f[int(row.argmax())], word) for word, row in zip(e, w)], "turned round"),
+        (lambda w, e, f: list(zip(e, w.argmax(1).tolist())), "a list of pairs of words"),
+        (lambda w, e, f: list(zip(e, f)), "play no part"),
+        (lambda w, e, f: [f[int(row.argmax())] for row in w], "a list of pairs of words"),
+        (lambda w, e, f: list({word: f[int(row.argmax())] for word, row in zip(e, w)}.items()), "written twice"),
+    ],
     "transformer.10": [
         (lambda r, c: max((d for d in r if sum(r[d]) / len(r[d]) > c), default=0), "should give"),
         (lambda r, c: x._reach(r, lambda v: sum(v) / len(v) > c), "can be luck"),
@@ -274,6 +313,22 @@ PLANTED = {
 }  # fmt: skip
 
 RIGHT = {
+    "transformer.12": [
+        nearest_loop,
+        lambda t, i: torch.cosine_similarity(t[i][None], t).masked_fill(torch.arange(len(t)) == i, -2).argmax(),
+        lambda t, i: sorted((j for j in range(len(t)) if j != i), key=lambda j: -torch.cosine_similarity(t[i], t[j], 0).item())[0],
+    ],
+    "transformer.11": [
+        split_by_slices,
+        lambda x, h: x.reshape(*x.shape[:-1], h, x.shape[-1] // h).transpose(-3, -2),
+        lambda x, h: torch.stack(x.chunk(h, -1), -3),
+        lambda x, heads: x.unflatten(-1, (heads, -1)).movedim(-2, -3),
+    ],
+    "transformer.13": [
+        lambda w, e, f: [(word, f[max(range(len(f)), key=lambda j: w[i, j])]) for i, word in enumerate(e)],
+        lambda w, e, f: [[word, f[int(row.argmax())]] for word, row in zip(e, w)],
+        lambda weights, english, french: list(zip(english, np.array(french)[np.asarray(weights).argmax(1)].tolist())),
+    ],
     "transformer.10": [reach_list, reach_by_wilson, lambda r, c: max((d for d in r if all(wilson_low(r[e]) > c for e in r if e <= d)), default=0)],
     "transformer.9": [parted_loop, parted_numpy, lambda v, s: torch.stack(x.parted(v, s))],
     "transformer.1": [merge_by_pattern, merge_by_list, lambda words, pair: dict(zip([x._merged(p, pair) for p in words], words.values()))],

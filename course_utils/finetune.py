@@ -39,7 +39,7 @@ from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 __all__ = [
     "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
     "encode_pair", "encode_text", "evaluating", "in_parts", "make_batches", "memory_in_use",
-    "mixed_precision", "nll", "schedule", "train", "update",
+    "mixed_precision", "nll", "release_memory", "schedule", "train", "update",
 ]  # fmt: skip
 
 # A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
@@ -282,11 +282,16 @@ def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> 
         return torch.cuda.memory_allocated(device)
     if release:
         gc.collect()
-        try:
-            ctypes.CDLL(None).malloc_trim(0)
-        except (OSError, AttributeError, TypeError):  # not Linux with glibc
-            pass
+        release_memory()
     return psutil.Process().memory_info().rss
+
+
+def release_memory() -> None:
+    """Give freed blocks back to the system where its C library can (Linux with glibc)."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):
+        pass
 
 
 # ---------------------------------------------------------------- a run

@@ -112,7 +112,7 @@ class LLM:
             temperature=temperature, top_k=top_k, top_p=top_p, max_new_tokens=max_new_tokens,
             repetition_penalty=repetition_penalty, num_beams=num_beams,
         )  # fmt: skip
-        rows = self._encode_all(prompts, max_new_tokens)
+        rows = self.encode_all(prompts, max_new_tokens)
         options = {
             "max_new_tokens": max_new_tokens, "do_sample": do_sample, "num_beams": num_beams,
             "repetition_penalty": repetition_penalty, "use_cache": True,
@@ -138,7 +138,8 @@ class LLM:
                     answers[i] = answer
         return answers
 
-    def _encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+    def encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+        """Token ids of several prompts; ValueError as :meth:`answer`."""
         if isinstance(prompts, str):
             raise ValueError("Give a list of prompts: generate([prompt]), not generate(prompt).")
         if not prompts:
@@ -186,9 +187,10 @@ class LLM:
         )  # fmt: skip
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]
-        return self._to_answers(new, record.finish(output) if record else None)
+        return self.to_answers(new, record.finish(output) if record else None)
 
-    def _to_answers(self, new: torch.Tensor, log_probs: torch.Tensor | None) -> list[Answer]:
+    def to_answers(self, new: torch.Tensor, log_probs: torch.Tensor | None = None) -> list[Answer]:
+        """Generated tokens [rows, columns], each row cut at its first end token, as answers."""
         eos = self.model.generation_config.eos_token_id
         ends = torch.tensor(eos if isinstance(eos, list) else [eos], device=new.device)
         is_end = torch.isin(new, ends)

@@ -40,8 +40,9 @@ def blunt_model() -> LLM:
     return LLM(llm.model.merge_and_unload(), llm.tokenizer, f"{llm.name} + blunt")
 
 
-def make_policy(llm: LLM, seed: int = 0) -> rl.Policy:
-    """A fresh LoRA adapter (query and value, rank 8, the last ten layers) on ``llm``, in place."""
+def make_policy(llm: LLM, seed: int = 0, mixed: bool = False) -> rl.Policy:
+    """A fresh LoRA adapter (query and value, rank 8, the last ten layers) on ``llm``, in place; ``mixed`` as
+    :class:`~course_utils.rl.FastPolicy`'s."""
     from peft import LoraConfig, get_peft_model
 
     names = adapters.query_value_layers(llm.model, LAYERS)
@@ -49,7 +50,7 @@ def make_policy(llm: LLM, seed: int = 0) -> rl.Policy:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = get_peft_model(llm.model, config)
-    return rl.fast_or_plain(LLM(model, llm.tokenizer, llm.name))
+    return rl.fast_or_plain(LLM(model, llm.tokenizer, llm.name), mixed)
 
 
 def start(seed: int = 0) -> rl.Policy:

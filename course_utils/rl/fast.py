@@ -7,16 +7,20 @@ reference policy: they are computed once per rollout, and every pass starts behi
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
+from torch import nn
 
+from ..finetune import mixed_precision, release_memory
 from ..models import LLM
 from .layout import row_a_prompt
 from .logprobs import response_mask
 from .policy import Policy, pad
 from .rollout import Rollout
+from .write import added, write
 
 # Nats: rounding in float32 moves a log-probability by some 1e-5, in half precision by some hundredths;
 # a forgotten scale or mask moves it by whole nats.
@@ -24,8 +28,10 @@ TOLERANCE = {torch.float32: 1e-3}
 HALF_TOLERANCE = 0.25
 
 
-def fast_or_plain(llm: LLM) -> Policy:
+def fast_or_plain(llm: LLM, mixed: bool = False) -> Policy:
     """A :class:`FastPolicy` if it agrees with the plain one on this very model, else the plain one.
+
+    ``mixed`` is the fast one's; the plain one stays in the model's own precision.
 
     Raises
     ------
@@ -34,7 +40,7 @@ def fast_or_plain(llm: LLM) -> Policy:
     """
     fast = FastPolicy(llm)
     if fast.agrees():
-        return fast
+        return FastPolicy(llm, mixed)
     print(
         f"{llm.name}: the shortcuts of FastPolicy do not give this model's own log-probabilities, so the "
         "plain policy runs: slower, and right."
@@ -47,11 +53,20 @@ class FastPolicy(Policy):
 
     True for models whose logits are the output layer's of the last hidden state and whose attention
     follows the mask and the positions it is given. :meth:`agrees` finds out.
+
+    ``mixed``: where the processor gains by it, the frozen linear weights are kept in bfloat16 from now on
+    (half the memory) and all layers compute in it; adapter, value head and log-probabilities stay in
+    float32. Rounding to 8 bits depends on what is computed together, so each prompt is read with its own
+    responses alone: the same shapes in every pass, and the first ratio is exactly 1.
     """
 
-    def __init__(self, llm: LLM):
+    def __init__(self, llm: LLM, mixed: bool = False):
         super().__init__(llm)
-        self.frozen = frozen_layers(llm)
+        self.frozen, self.mixed = frozen_layers(llm), mixed
+        kind = llm.model.device.type
+        with self.precision():
+            if torch.is_autocast_enabled(kind) and llm.model.dtype == torch.float32:
+                halve_frozen(llm, torch.get_autocast_dtype(kind))
 
     @torch.no_grad()
     def agrees(self) -> bool:
@@ -83,9 +98,13 @@ class FastPolicy(Policy):
 
     def forward(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
         """As :meth:`Policy.forward`, from one row per prompt, behind the frozen layers if they were read."""
+        with self.precision():
+            if self.llm.family == "encoder-decoder":
+                return self._forward_seq2seq(rollout)
+            return self._forward_decoder(rollout)
+
+    def _forward_decoder(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
         base = self.llm.model.get_base_model()
-        if self.llm.family == "encoder-decoder":
-            return self._forward_seq2seq(rollout)
         decoder, inputs = base.get_decoder(), self._inputs(rollout)
         if rollout.trunk is None:
             hidden = decoder(**inputs, use_cache=False).last_hidden_state
@@ -104,7 +123,10 @@ class FastPolicy(Policy):
         last = hidden[:, asked - 1, None].repeat_interleave(rollout.group, 0)
         rest = hidden[:, asked:].reshape(len(rollout.tokens), -1, hidden.shape[-1])
         hidden = torch.cat([last, rest], 1)
-        return base.get_output_embeddings()(hidden), hidden
+        # A logit of 20 in bfloat16 is one of 19.875, 20 and 20.125: too rough for a log-probability.
+        with torch.autocast(hidden.device.type, enabled=False):
+            head = base.get_output_embeddings()
+            return head(hidden.to(head.weight.dtype)), hidden
 
     def _forward_seq2seq(self, rollout: Rollout) -> tuple[torch.Tensor, torch.Tensor]:
         base, group = self.llm.model.get_base_model(), rollout.group
@@ -117,6 +139,23 @@ class FastPolicy(Policy):
         )  # fmt: skip
         return out.logits, out.decoder_hidden_states[-1]
 
+    def together(self, prompts: Sequence[int]) -> list[list[int]]:
+        """As :meth:`Policy.together`; with ``mixed``, every prompt by itself."""
+        return [[prompt] for prompt in prompts] if self.mixed else [list(prompts)]
+
+    def precision(self):
+        """bfloat16 arithmetic if ``mixed``, where the processor gains by it."""
+        return mixed_precision(self.llm.model.device.type) if self.mixed else nullcontext()
+
+    def write(self, prompts, group, max_new_tokens, temperature, seed):
+        """As :meth:`Policy.write`; a decoder-only model's answers come side by side, with their trunk."""
+        if self.llm.family == "encoder-decoder":
+            return super().write(prompts, group, max_new_tokens, temperature, seed)
+        rows = self.llm.encode_all(prompts, max_new_tokens)
+        with self.precision():
+            tokens, trunk = write(self.llm, rows, group, max_new_tokens, temperature, seed, self.frozen)
+        return self.llm.to_answers(tokens), trunk
+
     @torch.no_grad()
     def read_frozen(self, rollout: Rollout) -> Rollout:
         """The rollout with its hidden states behind the frozen layers, which every pass starts from."""
@@ -124,7 +163,7 @@ class FastPolicy(Policy):
             return rollout
         decoder = self.llm.model.eval().get_base_model().get_decoder()
         caught = []
-        with some_layers(decoder, 0, self.frozen) as layers:
+        with self.precision(), some_layers(decoder, 0, self.frozen) as layers:
             # Caught at the last frozen layer: what the decoder returns has gone through its final norm.
             hook = layers[-1].register_forward_hook(lambda m, args, out: caught.append(out))
             try:
@@ -141,9 +180,7 @@ class FastPolicy(Policy):
         model = self.llm.model
         tokens = rollout.tokens[:, :-1].to(model.device)
         ids, positions, sees = row_a_prompt(rollout.prompts, tokens, self.llm.tokenizer.pad_token_id)
-        hidden_from = torch.finfo(model.dtype).min
-        mask = torch.where(sees, 0.0, hidden_from).to(model.dtype)[:, None]
-        return {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
+        return {"input_ids": ids, "position_ids": positions, "attention_mask": added(sees, model.dtype)}
 
 
 def frozen_layers(llm: LLM) -> int:
@@ -154,6 +191,24 @@ def frozen_layers(llm: LLM) -> int:
     layers = getattr(base.get_decoder(), "layers", ())
     trained = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
     return trained.index(True) if True in trained else 0
+
+
+def halve_frozen(llm: LLM, dtype: torch.dtype) -> None:
+    """The weights of linear layers that no training touches, in ``dtype`` from now on: half their memory.
+
+    Under autocast the results are the same to the last bit: it would round these weights in every pass.
+    So that the model can also be called outside of it, its forward brings its own.
+    """
+    base = llm.model.get_base_model()
+    head = base.get_output_embeddings()
+    for module in base.modules():
+        if isinstance(module, nn.Linear) and module is not head and not module.weight.requires_grad:
+            module.to(dtype)
+    for p in base.parameters():
+        if p.dtype != dtype:
+            p.data = p.data.clone()  # else it would hold the whole file that all weights were read from
+    release_memory()
+    base.forward = torch.autocast(llm.model.device.type, dtype)(base.forward)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ This is the plain version: pad, run the model's own forward, take the columns be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import nn
 
-from ..models import LLM
+from ..models import LLM, Answer
 from ..settings import CourseError
 from .rollout import Rollout
 
@@ -28,6 +29,8 @@ class Policy:
     CourseError
         if the model carries no adapter, or more than one.
     """
+
+    mixed = False  # does it compute in lower precision where the processor gains by it?
 
     def __init__(self, llm: LLM):
         if not hasattr(llm.model, "disable_adapter"):
@@ -109,6 +112,20 @@ class Policy:
             start = model.config.decoder_start_token_id
         tokens = rollout.tokens[:, :-1].to(model.device)
         return torch.cat([torch.full_like(rollout.tokens[:, :1], start).to(tokens), tokens], 1)
+
+    def together(self, prompts: Sequence[int]) -> list[list[int]]:
+        """The prompts (by position) in groups, each read in one forward pass: here, all at once."""
+        return [list(prompts)]
+
+    def write(
+        self, prompts: Sequence[str], group: int, max_new_tokens: int, temperature: float, seed: int
+    ) -> tuple[list[Answer], tuple[torch.Tensor, torch.Tensor] | None]:
+        """``group`` sampled answers to each prompt, and no hidden states of frozen layers."""
+        answers = self.llm.answer(
+            [p for p in prompts for _ in range(group)],
+            max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,
+        )  # fmt: skip
+        return answers, None
 
     def read_frozen(self, rollout: Rollout) -> Rollout:
         """The plain policy reads nothing ahead: the rollout as it is."""

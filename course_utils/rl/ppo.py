@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from torch.nn import functional as F
 
+from ..finetune import release_memory
 from . import kl
 from .advantages import gae, masked_mean, rewards_per_token, whiten
 from .config import PPO, RanAway, Stats, check_scores
 from .logprobs import entropy, token_log_probs
-from .losses import clip_fraction, explained_variance, policy_loss, value_loss
+from .losses import explained_variance, policy_loss, value_loss
 from .policy import Policy
 from .rollout import Rollout
 from .sample import sample
@@ -38,6 +40,7 @@ def step(
     """
     # 1 Rollout: the policy answers. From here on it is the *old* policy.
     rollout = sample(policy, prompts, config.max_new_tokens, config.temperature, seed, config.group)
+    release_memory()  # what was needed for sampling would stay beside what comes next
     mask = rollout.mask
 
     # 2 Score the response's text only: an insult in the prompt is not the policy's.
@@ -47,10 +50,9 @@ def step(
     # 3 Log-probabilities of the old policy and of the reference, by the function that the updates use:
     #   two functions would differ by rounding, and the first ratio would not be 1.
     with torch.no_grad():
-        old_logprobs, values, logits = evaluate(policy, rollout, config)
-        token_entropy = entropy(logits, config.temperature).cpu()
-        del logits  # [rows, tokens, vocabulary] is by far the largest tensor here
+        old_logprobs, values, token_entropy = evaluate(policy, rollout, config)
         ref_logprobs, _, _ = evaluate(policy, rollout, config, reference=True)
+    release_memory()
     kl_per_response = torch.where(mask, kl.estimate(old_logprobs, ref_logprobs), 0.0).sum(1)
     if not kl_per_response.mean() < config.max_kl:  # "not <" also stops at NaN
         raise RanAway(
@@ -65,45 +67,68 @@ def step(
 
     # 5 Clipped updates: a few passes over the same responses.
     generator = torch.Generator().manual_seed(seed)
-    first_ratio, clipped = None, []
+    constants, moves = (old_logprobs, values, returns, advantages), []
     for _ in range(config.epochs):
         order = torch.randperm(len(prompts), generator=generator)
         for index in order.split(max(1, config.minibatch // config.group)):
-            batch, rows = rollout.part(index.tolist()), rollout.rows_of(index.tolist())
-            columns = batch.tokens.shape[1]  # cut to the minibatch's longest response
-            old, old_value, target, advantage = (
-                x[rows, :columns] for x in (old_logprobs, values, returns, advantages)
-            )
-            logprobs, value, _ = evaluate(policy, batch, config)
-            if first_ratio is None:
-                first_ratio = (logprobs - old).exp()[batch.mask].sub(1).abs().max().item()
-            loss = policy_loss(logprobs, old, advantage, batch.mask, config.clip)
-            loss = loss + config.value_weight * value_loss(
-                value, old_value, target, batch.mask, config.value_clip
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-            optimizer.step()
-            clipped.append(clip_fraction(logprobs.detach(), old, batch.mask, config.clip))
+            moves.append(update(policy, optimizer, rollout, index.tolist(), constants, config))
     return Stats(
         score=scores.mean().item(),
         kl=kl_per_response.mean().item(),
         ended=rollout.ended.float().mean().item(),
         length=mask.sum(1).float().mean().item(),
         entropy=masked_mean(token_entropy, mask).item(),
-        clip_fraction=sum(clipped) / len(clipped),
+        clip_fraction=sum(((m.exp() - 1).abs() > config.clip).float().mean().item() for m in moves) / len(moves),
         explained_variance=explained_variance(values, returns, mask),
-        first_ratio=first_ratio,
+        first_ratio=(moves[0].exp() - 1).abs().max().item(),
         tokens=int(mask.sum()),
     )
+
+
+def update(
+    policy: Policy, optimizer: torch.optim.Optimizer, rollout: Rollout, minibatch: list[int],
+    constants: tuple[torch.Tensor, ...], config: PPO,
+) -> torch.Tensor:  # fmt: skip
+    """One clipped update on some of the prompts (by position); log π_new − log π_old of their tokens before it.
+
+    ``constants`` are the old log-probabilities, values, returns and advantages of the rollout, [rows, tokens].
+    """
+    tokens, moves = int(rollout.mask[rollout.rows_of(minibatch)].sum()), []
+    optimizer.zero_grad()
+    for prompts in policy.together(minibatch):
+        part, rows = rollout.part(prompts), rollout.rows_of(prompts)
+        columns = part.tokens.shape[1]  # cut to the longest response among them
+        old, old_value, target, advantage = (x[rows, :columns] for x in constants)
+        logprobs, value, _ = evaluate(policy, part, config)
+        # Divided by the tokens of the whole minibatch: the gradients of its parts add up to its own.
+        loss = policy_loss(logprobs, old, advantage, part.mask, config.clip, tokens)
+        loss = loss + config.value_weight * value_loss(
+            value, old_value, target, part.mask, config.value_clip, tokens
+        )
+        loss.backward()
+        moves.append((logprobs.detach() - old)[part.mask])
+    torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
+    optimizer.step()
+    return torch.cat(moves)
 
 
 def evaluate(
     policy: Policy, rollout: Rollout, config: PPO, reference: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probabilities and values of a rollout's tokens, each [rows, tokens], on the CPU, and the
-    logits they came from, [rows, tokens, vocabulary]."""
-    logits, values = policy.outputs(rollout, reference)
-    tokens = rollout.tokens.to(logits.device)
-    return token_log_probs(logits, tokens, config.temperature).cpu(), values.cpu(), logits
+    """Log-probabilities and values of a rollout's tokens, and the entropy of the distribution that each was
+    drawn from (zeros where gradients are recorded: no loss asks for it); each [rows, tokens], on the CPU."""
+    found = []
+    for prompts in policy.together(range(len(rollout.prompts))):
+        part = rollout.part(prompts)
+        logits, values = policy.outputs(part, reference)
+        tokens = part.tokens.to(logits.device)
+        log_probs = token_log_probs(logits, tokens, config.temperature)
+        asked = not torch.is_grad_enabled()
+        spread = entropy(logits, config.temperature) if asked else torch.zeros_like(values)
+        found.append((log_probs, values, spread))
+        del logits  # [rows, tokens, vocabulary] is by far the largest tensor here
+    # Parts are as wide as their longest response: zeros behind it, which no mask lets through.
+    longest = rollout.tokens.shape[1]
+    return tuple(
+        torch.cat([F.pad(x, (0, longest - x.shape[1])) for x in parts]).cpu() for parts in zip(*found)
+    )

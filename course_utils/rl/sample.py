@@ -19,17 +19,13 @@ def sample(
     would not be the one whose log-probabilities are computed."""
     llm = policy.llm
     llm.model.eval()  # no dropout, as in the log-probabilities
-    answers = llm.answer(
-        [p for p in prompts for _ in range(group)],
-        max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,
-    )  # fmt: skip
+    answers, trunk = policy.write(prompts, group, max_new_tokens, temperature, seed)
     longest = max(a.tokens for a in answers)
     pad = llm.tokenizer.pad_token_id
     tokens = torch.tensor([[*a.ids, *[pad] * (longest - a.tokens)] for a in answers])
     # The mask comes from lengths: the pad token is often the end token, which the policy chose.
     mask = response_mask(torch.tensor([a.tokens for a in answers]), longest)
-    rollout = Rollout(
+    return Rollout(
         prompts=[llm.encode(p) for p in prompts], tokens=tokens, mask=mask,
-        ended=torch.tensor([a.ended for a in answers]), texts=[a.text for a in answers],
+        ended=torch.tensor([a.ended for a in answers]), texts=[a.text for a in answers], trunk=trunk,
     )  # fmt: skip
-    return policy.read_frozen(rollout)

@@ -66,7 +66,7 @@ def train(
     )
     choices = [
         policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
-        value_learning_rate, seed,
+        value_learning_rate, seed, policy.mixed,
     ]  # fmt: skip
     # The KL that a step reports is that of the weights it began with. If it has run away, the update of the
     # step *before* did it: so the weights from before the last update are kept beside the present ones.

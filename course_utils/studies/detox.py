@@ -66,7 +66,7 @@ def sampled_kl(policy: rl.Policy, rows, seed: int = 2) -> list[float]:
 def run(beta: float, seed: int, score) -> dict:
     """Train one policy; its log, and its answers to the test dialogues, judged."""
     llm = blunt_model()
-    policy, asked = make_policy(llm, seed), ask(llm, heated("train"))
+    policy, asked = make_policy(llm, seed, mixed=True), ask(llm, heated("train"))
     start = time.monotonic()
     log = rl.train(
         policy, asked, score, replace(CONFIG, beta=beta), ITERATIONS, PROMPTS_AT_ONCE, seed=seed,

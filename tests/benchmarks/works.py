@@ -57,6 +57,58 @@ def losses(log) -> dict[str, float]:
     return {"first": log[0].loss, "last": sum(step.loss for step in last) / len(last)}
 
 
+def detox():
+    """The judge and the policy of Lab 3, before training, and its requests."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from course_utils import adapters, data, models, prompts, rewards, rl, settings
+
+    llm = adapters.load_shipped("blunt")
+    llm = models.LLM(llm.model.merge_and_unload(), llm.tokenizer, "blunt")
+    names = [n for n, _ in llm.model.named_modules() if n.endswith(("q_proj", "v_proj")) and int(n.split(".")[2]) >= 20]
+    torch.manual_seed(0)
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=names)
+    llm = models.LLM(get_peft_model(llm.model, config), llm.tokenizer, "blunt")
+    policy = rl.fast_or_plain(llm, mixed=True) if hasattr(rl, "fast_or_plain") else rl.Policy(llm)
+    rows = data.load_dialogues(settings.embedded(), tone="heated")
+    asked = {part: [llm.chat(prompts.fill("instruction", r["dialogue"])) for r in rows[part]] for part in rows}
+    return rewards.RewardModel(seed=0), policy, asked
+
+
+def ppo():
+    """One iteration of Lab 3's PPO: eight prompts, four answers to each, two passes over them."""
+    import torch
+
+    from course_utils import rewards, rl
+
+    judge, policy, asked = detox()
+    config = rl.PPO(minibatch=8, group=4, temperature=0.7, max_new_tokens=40, no_end_penalty=0.3)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
+
+    def work():
+        stats = rl.step(policy, optimizer, asked["train"][:8], lambda t: rewards.score(judge, t), config, 0)
+        return {"first_ratio": stats.first_ratio, "kl": stats.kl, "tokens": stats.tokens}
+
+    return work
+
+
+def judging():
+    """Lab 3's look at a policy: four answers to each of 70 dialogues, and the scores of three judges."""
+    from course_utils import finetune, rewards
+
+    judge, policy, asked = detox()
+    requests = [prompt for prompt in asked["test"] for _ in range(4)]
+
+    def work():
+        with finetune.mixed_precision():
+            texts = policy.llm.generate(requests, max_new_tokens=40, do_sample=True, temperature=0.7, batch_size=70)
+        return {"insults": sum(rewards.word_list(texts)), "profanity": sum(rewards.profanity(texts)),
+                "reward": sum(rewards.score(judge, texts))}  # fmt: skip
+
+    return work
+
+
 def feed_forward():
     """A bare loop of matrix products: how much do two processes hinder each other?"""
     import torch
@@ -83,7 +135,7 @@ def notebook(path: str):
     return work
 
 
-WORKS = {"full": full, "lora": lora, "feed-forward": feed_forward}
+WORKS = {"full": full, "lora": lora, "ppo": ppo, "judging": judging, "feed-forward": feed_forward}
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ def test_02_rebatching_changes_no_log_prob_in_fp32(policy):
 
 
 @BOTH
-@KINDS
-def test_03_the_log_probs_are_those_the_generation_used(policy):
+def test_03_the_log_probs_are_those_the_generation_used(family, request):
+    policy = make_policy(request.getfixturevalue(family), kind=rl.Policy)
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0)
     answers = policy.llm.answer(PROMPTS, max_new_tokens=6, do_sample=True, seed=0)
     found, _, _ = evaluate(policy, rollout, CONFIG)
@@ -185,7 +185,7 @@ def test_12_dropout_is_off_in_rollout_and_loss(causal):
 
 
 def test_12_sampling_is_plain_whatever_the_models_own_defaults_are(causal, monkeypatch):
-    policy, seen = make_policy(causal), {}
+    policy, seen = make_policy(causal, kind=rl.Policy), {}
     policy.llm.model.generation_config.top_k, policy.llm.model.generation_config.top_p = 1, 0.1
     generate = policy.llm.model.generate
     monkeypatch.setattr(policy.llm.model, "generate", lambda **options: seen.update(options) or generate(**options))

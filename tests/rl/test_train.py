@@ -71,8 +71,8 @@ def test_starting_behind_the_frozen_layers_changes_neither_value_nor_gradient(ca
     for one in (replace(rollout, trunk=None), rollout):
         for p in policy.parameters():
             p.grad = None
-        log_probs, _, logits = evaluate(policy, one, CONFIG, reference)
-        gradients.append([log_probs.detach()])
+        log_probs, _, _ = evaluate(policy, one, CONFIG, reference)
+        gradients.append([log_probs.detach()[rollout.mask]])
         if not reference:
             log_probs[rollout.mask].sum().backward()
             trained = [p for n, p in policy.llm.model.named_parameters() if p.requires_grad]

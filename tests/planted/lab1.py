@@ -298,7 +298,7 @@ PLANTED = {
         (lambda v, d, s: limits(means_of_draws(v, d, s))[::-1], "lower limit comes first"),
         (lambda v, d, s: limits(means_of_draws(v, d, 0)), "changes nothing"),
         (lambda v, d, s: limits(means_of_draws(v, d, None)), "two different intervals"),
-        (lambda v, d, s: limits(means_of_draws(v, 4000, s)), "use `draws`"),
+        (lambda v, d, s: limits(np.random.default_rng(s).choice(v, (4000, len(v))).mean(1)), "use `draws`"),
         (lambda v, d, s: np.mean(means_of_draws(v, d, s)), "a number, then a number"),
         (lambda v, d, s: limits(means_of_draws(v, d, s), 2.5, 50), "should be near"),
     ],

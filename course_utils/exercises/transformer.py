@@ -21,7 +21,7 @@ def _random(*shape, seed=0, scale=1.0):
 
 def nearest(table, i):
     cosines = F.cosine_similarity(table[i][None], table)
-    order = cosines.argsort(descending=True, stable=True).tolist()
+    order = cosines.argsort(descending=True).tolist()
     return next(row for row in order if row != i)
 
 

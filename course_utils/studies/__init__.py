@@ -5,6 +5,7 @@
 ``python -m course_utils sweep``         week 2's learning rates, ranks and layers (:mod:`.sweep`)
 ``python -m course_utils scaling``       week 1's grid of tiny models (:mod:`.scaling`)
 ``python -m course_utils recall``        week 1's recall of a letter (:mod:`.recall`)
+``python -m course_utils families``      week 1's three small models (:mod:`.families`)
 ``python -m course_utils detox``         Lab 3 with other seeds and prices of KL (:mod:`.detox`)
 ``python -m course_utils shots``         Lab 1's base model with none, one and three examples (:mod:`.shots`)
 ``python -m course_utils pool``          answers for best of n; DPO and GRPO (:mod:`.pool`)

@@ -16,16 +16,11 @@ from .engine import Exercise, Wrong
 
 
 def mask_tokens(ids, picked, dice, random_ids, mask_id):
-    inputs, labels = [], []
-    for id, pick, die, other in zip(ids, picked, dice, random_ids):
-        labels.append(id if pick else -100)
-        if pick and die < 0.8:
-            inputs.append(mask_id)
-        elif pick and die < 0.9:
-            inputs.append(other)
-        else:
-            inputs.append(id)
-    return inputs, labels
+    inputs = list(ids)
+    for i, die in enumerate(dice):
+        if picked[i] and die < 0.9:
+            inputs[i] = mask_id if die < 0.8 else random_ids[i]
+    return inputs, [id if pick else -100 for id, pick in zip(ids, picked)]
 
 
 def _masked(label=lambda id, pick, new: id if pick else -100, low=0.8, high=0.9, always=False, middle="other", late="id", equal=False):
@@ -434,34 +429,34 @@ def _test_family_for(family_for):
 PAIR = answers.tuple_of(answers.wholes, answers.whole)
 
 EXERCISES = [
-    Exercise("families.1", "mask a sentence, 80/10/10", mask_tokens, _test_mask_tokens, (
-        "Walk through the four lists together with zip.",
-        "The label depends on `picked` alone. The input depends on `picked` first and on the die second.",
-    ), returns=answers.tuple_of(answers.wholes, answers.wholes, words="two lists of ids, the inputs and the labels")),
-    Exercise("families.2", "spot the bug: a copycat's splendid score", masked_loss, _test_masked_loss, (
-        "Which positions were asked for something? Look at what `mask_tokens` puts into the labels.",
-        "log_softmax of the rows that were asked, the column of each label (gather), mean, minus. No shift.",
-    ), returns=answers.tensor),
     Exercise("families.3", "causal pairs", causal_pairs, _test_causal_pairs, (
         "How many pairs do four tokens give?",
         "A slice of a list ends just before the position behind its colon.",
     ), returns=answers.list_of(PAIR, "a list of pairs: the list of all tokens before, and the next token")),
+    Exercise("families.1", "mask a sentence, 80/10/10", mask_tokens, _test_mask_tokens, (
+        "Begin with a copy of ids, and change it where picked[i] is true.",
+        "The label depends on `picked` alone. The input depends on `picked` first and on the die second.",
+    ), returns=answers.tuple_of(answers.wholes, answers.wholes, words="two lists of ids, the inputs and the labels")),
     Exercise("families.4", "span corruption", span_corruption, _test_span_corruption, (
         "Keep a position that walks through the sentence: copy up to the span, write its sentinel, jump over it.",
         "Each span adds its sentinel to both lists; its words go to the targets only. One more sentinel closes them.",
     ), returns=answers.tuple_of(answers.wholes, answers.wholes, words="two lists of ids, the inputs and the targets")),
+    Exercise("families.2", "spot the bug: a copycat's splendid score", masked_loss, _test_masked_loss, (
+        "Which positions were asked for something? Look at what `mask_tokens` puts into the labels.",
+        "log_softmax of the rows that were asked, the column of each label (gather), mean, minus. No shift.",
+    ), returns=answers.tensor),
     Exercise("families.5", "how many targets", count_targets, _test_count_targets, (
         "Count the positions that contribute to the loss, not those that are read.",
         "The decoder of a span model writes the hidden tokens, a sentinel before each span, and one at the end.",
     ), returns=answers.whole),
-    Exercise("families.6", "spot the bug: a loss too good to be true", prefix_mask, _test_prefix_mask, (
-        "Draw the colleague's mask for n = 3: who may look at whom?",
-        "tril(k) keeps the k-th diagonal above the main one too. And which columns are open to everybody?",
-    ), returns=answers.mask),
     Exercise("families.8", "a baseline from counts", commonest_follower, _test_commonest_follower, (
         "A dictionary of counters: for each id, how often did each other id come next?",
         "zip(stream, stream[1:]) walks through all neighbours; Counter.most_common sorts what was counted.",
     ), returns=answers.dict_of(answers.whole, "a dictionary: id → the id that followed it most often")),
+    Exercise("families.6", "spot the bug: a loss too good to be true", prefix_mask, _test_prefix_mask, (
+        "Draw the colleague's mask for n = 3: who may look at whom?",
+        "tril(k) keeps the k-th diagonal above the main one too. And which columns are open to everybody?",
+    ), returns=answers.mask),
     Exercise("families.7", "choose a family", family_for, _test_family_for, (
         "Ask first: does the task write text at all? Then: is the whole input known before the first word is written?",
         "Two are encoders, two are decoders, one is both.",

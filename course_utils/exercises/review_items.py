@@ -95,7 +95,7 @@ ITEMS = [
         ("the causal one, which had the harder task", "Harder questions cost more; that proves no learning."),
     ),
     _ask(
-        "families.r4", "A new decoder reaches a training loss of 0.07 where its like end near 4. What do you check first?", "b",
+        "families.r4", "A new decoder reaches a training loss of 0.07; similar ones end near 4. What do you check first?", "b",
         ("whether the learning rate is too high", "A rate that is too high makes the loss large or infinite."),
         ("whether its mask lets it see the next token", "A loss that is too good is a reason to look for a leak."),
         ("whether the vocabulary is large enough", "A larger vocabulary makes the loss larger, if anything."),

@@ -20,7 +20,7 @@ def sweep(path: Path = HERE / "sweep.json") -> list[dict]:
 
 
 def scaling(path: Path = HERE / "scaling.json") -> list[dict]:
-    """Week 1's tiny models: width, steps, seed, rate; parameters, tokens, FLOPs and held-out loss."""
+    """Week 1's tiny models: width, steps, seed, rate; parameters, tokens, FLOPs, held-out loss, a sample."""
     return _read(path)["runs"]
 
 

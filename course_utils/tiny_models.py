@@ -89,8 +89,33 @@ def held_out_loss(model, rows: torch.Tensor) -> float:
     return sum(next_loss(model, part).item() for part in rows.split(64)) / (len(rows) / 64)
 
 
-def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None) -> dict:
+def text_of(ids: torch.Tensor) -> str:
+    """The characters of such numbers; � stands for all that are none of the 96."""
+    return "".join("\n" if i == 0 else "�" if i == 96 else chr(i + 31) for i in ids.tolist())
+
+
+@torch.no_grad()
+def babble(model, start: str = "The ", length: int = 70, temperature: float = 0.7, seed: int = 0) -> str:
+    """``start`` and what the model writes after it, one drawn character at a time.
+
+    Raises
+    ------
+    ValueError
+        if start and continuation are longer than the context of 128 characters.
+    """
+    if len(start) + length > CONTEXT:
+        raise ValueError(f"{len(start)} + {length} characters are more than the context of {CONTEXT}.")
+    dice, ids = torch.Generator().manual_seed(seed), symbols(start)
+    for _ in range(length):
+        logits = model(ids[None]).logits[0, -1]
+        ids = torch.cat([ids, torch.multinomial((logits / temperature).softmax(-1), 1, generator=dice)])
+    return text_of(ids)
+
+
+def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None, watch=None) -> dict:
     """Train one model, one pass over fresh text, and measure it on the held-out text.
+
+    ``watch(step, model)`` is called before the first step, at each twelfth of the run, and at its end.
 
     Adam; the rate warms up over a tenth of *this* run's steps and falls to 0 at its end, along a cosine.
     ``halfway`` is the held-out loss in the middle of the run, when the rate is still high.
@@ -102,6 +127,8 @@ def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(setting.seed))
     losses, halfway = [], math.nan
     for step in range(setting.steps):
+        if watch and step % (setting.steps // PARTS) == 0:
+            watch(step, model)
         if step == setting.steps // 2:
             halfway = held_out_loss(model, held_out)
         fall = math.cos(math.pi / 2 * max(0, step - warmup) / (setting.steps - warmup)) ** 2
@@ -112,6 +139,8 @@ def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
+    if watch:
+        watch(setting.steps, model)
     table = model.get_input_embeddings().weight.numel()
     total, tokens = sum(p.numel() for p in model.parameters()), setting.steps * ROWS * CONTEXT
     return {
@@ -120,5 +149,6 @@ def run(setting: Setting, rows: tuple[torch.Tensor, torch.Tensor] | None = None)
         "flops": flops_per_token(total, layers=2, width=setting.width, context=CONTEXT) * tokens,
         "loss": round(held_out_loss(model, held_out), 4), "halfway": round(halfway, 4),
         "curve": [round(float(np.mean(part)), 4) for part in np.split(np.array(losses), PARTS)],
+        "sample": babble(model),
         "seconds": round(time.process_time() - start, 1),
     }  # fmt: skip

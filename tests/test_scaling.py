@@ -1,6 +1,7 @@
 """Scaling: arithmetic on numbers worked out by hand, and the committed study."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,6 +176,38 @@ def test_a_run_trained_again_gives_the_loss_of_the_log(rows):
     assert {key: found[key] for key in ("parameters", "tokens", "flops", "learning rate")} == {
         key: logged[key] for key in ("parameters", "tokens", "flops", "learning rate")
     }
+
+
+def test_text_and_symbols_are_inverse_but_for_the_lumped_ones():
+    assert tiny_models.text_of(tiny_models.symbols("\n ~aéπ")) == "\n ~a��"
+
+
+def test_a_babble_is_drawn_one_character_at_a_time_from_what_stands_before():
+    """A model that always writes the next letter of the alphabet."""
+
+    def alphabet(ids):
+        logits = torch.full((*ids.shape, tiny_models.SYMBOLS), -1e9)
+        return SimpleNamespace(logits=logits.scatter(-1, (ids + 1)[..., None], 0.0))
+
+    assert tiny_models.babble(alphabet, "a", 5) == "abcdef"
+    with pytest.raises(ValueError, match="128"):
+        tiny_models.babble(alphabet, "a", tiny_models.CONTEXT)
+
+
+def test_a_babble_is_seeded_and_leaves_the_random_state_alone():
+    model = tiny_models.make_model(16)
+    before = torch.random.get_rng_state()
+    assert tiny_models.babble(model, length=9) == tiny_models.babble(model, length=9)
+    assert tiny_models.babble(model, length=9, seed=1) != tiny_models.babble(model, length=9)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_who_watches_a_run_does_not_change_it(rows):
+    setting, seen = tiny_models.Setting(16, 24), []
+    plain = tiny_models.run(setting, rows)
+    watched = tiny_models.run(setting, rows, lambda step, model: seen.append((step, tiny_models.babble(model))))
+    assert [step for step, _ in seen] == list(range(0, 25, 2)) and seen[-1][1] == watched["sample"]
+    assert watched["loss"] == plain["loss"] and watched["sample"] == plain["sample"]
 
 
 def test_an_interrupted_study_goes_on_and_repeats_nothing(tmp_path, monkeypatch):

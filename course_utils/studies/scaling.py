@@ -30,5 +30,5 @@ def main(path: Path = logs.HERE / "scaling.json") -> None:
             continue
         done.append(run(setting, rows))
         print(setting, "held-out loss", done[-1]["loss"], flush=True)
-        content = {"command": "python -m course_utils scaling", "unit": "nats a character", "runs": done}
+        content = {"command": "python -m course_utils scaling", "unit": "nats per character", "runs": done}
         write(content, path, indent=1)

@@ -118,6 +118,45 @@ def _test_fair_loss(fair_loss):
 
 fair_loss_of_reference = fair_loss
 
+# ------------------------------------------------------------ domains.1 from hours to a plan
+
+
+def plan(hours, speed, useful):
+    operations = hours * 3600 * speed * useful
+    parameters = (operations / (6 * 20)) ** 0.5
+    return parameters, 20 * parameters
+
+
+def _planned(hours, speed, useful, seconds=3600.0, share=1.0, per=120.0):
+    parameters = (hours * seconds * speed * useful**share / per) ** 0.5
+    return parameters, 20 * parameters
+
+
+PLAN_SLIPS = [
+    ("The speed is in operations per second, the time in hours: an hour has 3,600 seconds.", lambda h, s, u: _planned(h, s, u, seconds=1)),
+    ("An hour has 3,600 seconds; 60 is a minute.", lambda h, s, u: _planned(h, s, u, seconds=60)),
+    ("You spent all operations on 6ND. Only the share `useful` of them counts there.", lambda h, s, u: _planned(h, s, u, share=0)),
+    ("You divided by `useful`: with less useful work the model must become smaller, not larger.", lambda h, s, u: _planned(h, s, u, share=-1)),
+    ("C = 6 · N · D = 6 · N · 20 · N: divide by 6 *and* by 20 before the root.", lambda h, s, u: _planned(h, s, u, per=6)),
+    ("C = 6 · N · D = 6 · N · 20 · N: divide by 6 *and* by 20 before the root.", lambda h, s, u: _planned(h, s, u, per=20)),
+    ("C = 6 · N · 20 · N = 120 · N²: take the square root.", lambda h, s, u: (n := h * 3600 * s * u / 120, 20 * n)),
+    ("The right two numbers in the wrong order: parameters first, then tokens.", lambda h, s, u: plan(h, s, u)[::-1]),
+    ("The tokens are 20 for each parameter.", lambda h, s, u: (plan(h, s, u)[0],) * 2),
+]  # fmt: skip
+
+
+def _test_plan(plan):
+    cases = [
+        ("1,000 hours at 10¹⁴ operations per second, all of them useful", (1000.0, 1e14, 1.0)),
+        ("2,500 hours at 3 · 10¹⁴, two thirds useful", (2500.0, 3e14, 2 / 3)),
+        ("half an hour at 5 · 10¹³, 0.9 useful", (0.5, 5e13, 0.9)),
+    ]
+    compare(plan, plan_of_reference, cases, PLAN_SLIPS)
+
+
+plan_of_reference = plan
+
+
 EXERCISES = [
     Exercise("scaling.7", "tokens for each word", tokens_per_word, _test_tokens_per_word, (
         "tokenizer(text, add_special_tokens=False)[\"input_ids\"] is the list of ids, and tokenizer.tokenize(text) the list of pieces.",
@@ -127,4 +166,8 @@ EXERCISES = [
         "Cut the same text into twice as many tokens, with the same total loss. What happens to the colleague's number?",
         "What is a text's loss as a whole, if it has 30 tokens with 2.0 nats each? And what does not change with the tokenizer?",
     ), returns=answers.number),
+    Exercise("domains.1", "from hours to a plan", plan, _test_plan, (
+        "Work out the operations first: hours in seconds, times the speed, times the share that counts.",
+        "Put D = 20·N into C = 6·N·D. One unknown is left, squared.",
+    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens")),
 ]  # fmt: skip

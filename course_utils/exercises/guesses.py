@@ -171,6 +171,7 @@ GUESSES: list[Number | Choice | Order] = [
     Number("compute.p1", "1 + 1000 x 0.001 in BF16", near=0.005),
     count("compute.p2", "ways of rounding that cost a twentieth", of=5),
     Number("compute.p3", "perplexity in the library's INT8", times=1.5, low=0, form=".0f"),
+    Choice("scaling.p3", "ten times the parameters or the text", ("parameters", "text", "cannot tell")),
     Choice("scaling.p1", "1,248 steps: planned, or stopped halfway",
            ("planned is better", "stopped is better", "cannot tell")),
     Choice("scaling.p2", "prose after training on two fields", CHANGE),

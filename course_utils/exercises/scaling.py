@@ -279,6 +279,13 @@ EXERCISES = [
         "How many operations does one parameter cost for one token, forward and backward together?",
         "A day has 24 · 60 · 60 seconds; peta is 10^15.",
     ), returns=answers.number),
+    Exercise("scaling.4", "the planner", chinchilla, _test_chinchilla, (
+        "Put D = 20·N into C = 6·N·D.",
+        "That leaves one unknown, squared.",
+    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens")),
+    Exercise("scaling.6", "a model that is used", lifetime, _test_lifetime, (
+        "How many operations per parameter does a token of training cost, and how many one that is served?",
+    ), returns=answers.numeric),
     Exercise("scaling.2", "fit a power law", power_law, _test_power_law, (
         "Take the logarithm of both sides of y = scale · x^(−exponent). What kind of curve is that?",
         "np.polyfit gives a slope and an offset. Which of them is the exponent, and what must be done with the other?",
@@ -287,15 +294,8 @@ EXERCISES = [
         "A run is beaten if another one costs no more and has a lower loss.",
         "Keep the index of every run that no other one beats; sort the kept ones by compute.",
     ), returns=answers.list_of(answers.whole, "a list of whole numbers, the runs' indices")),
-    Exercise("scaling.4", "the planner", chinchilla, _test_chinchilla, (
-        "Put D = 20·N into C = 6·N·D.",
-        "That leaves one unknown, squared.",
-    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens")),
     Exercise("scaling.5", "the best size under a law", best_size, _test_best_size, (
         "Put D = C/(6·N) into A/N^alpha + B/D^beta and ask where its slope is zero.",
         "At the best point alpha·A/N^alpha = beta·B/D^beta. The notebook has solved it for N: compute G first.",
     ), returns=answers.number),
-    Exercise("scaling.6", "a model that is used", lifetime, _test_lifetime, (
-        "How many operations per parameter does a token of training cost, and how many one that is served?",
-    ), returns=answers.numeric),
 ]  # fmt: skip

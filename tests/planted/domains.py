@@ -1,6 +1,8 @@
 """The words of a field: planted answers."""
 
 
+import math
+
 import numpy as np
 import torch
 
@@ -36,6 +38,17 @@ PLANTED = {
         (lambda x, t, w: sum(x) / len(x) * sum(t) / sum(w), "equally long"),
         (lambda x, t, w: sum(a * b for a, b in zip(x, t)) / sum(w[:2]), "Three texts"),
     ],
+    "domains.1": [
+        (lambda h, s, u: domains.plan(h / 3600, s, u), "3,600 seconds"),
+        (lambda h, s, u: domains.plan(h / 60, s, u), "60 is a minute"),
+        (lambda h, s, u: domains.plan(h, s, 1), "Only the share"),
+        (lambda h, s, u: domains.plan(h, s, 1 / u), "smaller, not larger"),
+        (lambda h, s, u: domains.plan(20 * h, s, u), "before the root"),
+        (lambda h, s, u: (domains.plan(h, s, u)[0] ** 2, 20 * domains.plan(h, s, u)[0] ** 2), "square root"),
+        (lambda h, s, u: domains.plan(h, s, u)[::-1], "parameters first"),
+        (lambda h, s, u: domains.plan(h, s, u)[0], "two numbers"),
+        (lambda h, s, u: (2 * domains.plan(h, s, u)[0], domains.plan(h, s, u)[1]), "should give"),
+    ],
 }  # fmt: skip
 
 RIGHT = {
@@ -50,6 +63,10 @@ RIGHT = {
         lambda x, t, w: np.dot(x, t) / np.sum(w),
         lambda x, t, w: (torch.tensor(x) * torch.tensor(t)).sum() / torch.tensor(w).sum(),
         lambda losses, tokens, words: sum(losses[i] * tokens[i] for i in range(len(losses))) / sum(words),
+    ],
+    "domains.1": [
+        lambda h, s, u: np.array([n := math.sqrt(h * 60 * 60 * s * u / 120), 20 * n]),
+        lambda hours, speed, useful: list(torch.tensor([1.0, 20.0], dtype=torch.float64) * (30 * hours * speed * useful) ** 0.5),
     ],
 }  # fmt: skip
 

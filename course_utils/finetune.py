@@ -57,8 +57,8 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    # Of a batch, padded to its longest row. Fewer: same gradient, less memory. Full fine-tuning keeps so
-    # little of each token that it takes RECOMPUTED times as many.
+    # Of a batch, padded to its longest row. Fewer: same gradient, less memory. Models whose layers are
+    # computed twice keep so little of each token that they take RECOMPUTED times as many.
     tokens_at_once: int = 600
     warmup_share: float = 0.05
     weight_decay: float = 0.0
@@ -90,7 +90,7 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     model only those columns are computed in which some row predicts an answer token: the output layer
     is the widest of all.
     """
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    plain = _plain(model)
     if model.config.is_encoder_decoder:
         logits, labels = plain(**batch, use_cache=False).logits, batch["labels"]
     else:
@@ -104,6 +104,11 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         labels = labels[:, columns]
     # Row by row: no copy of all logits is made.
     return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
+
+
+def _plain(model):
+    """The transformers model, without peft's wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -214,22 +219,42 @@ def total_norm(gradients: Iterable[torch.Tensor]) -> float:
 
 @contextmanager
 def recomputing(model):
-    """Where all weights are trained, each layer keeps its input alone and is computed once more in the
-    backward pass. Gives how many times as many tokens fit then.
+    """Inside, each layer keeps its input alone and is computed once more in the backward pass. Gives how
+    many times as many tokens fit then.
 
     Activation (or gradient) checkpointing, Chen et al. 2016 (arXiv:1604.06174): a third more arithmetic for
-    a small part of the memory, and the same gradients. It makes room for Adam's moments of all weights;
-    an adapter's need none, and models that know no such thing train as they are.
+    a small part of the memory, and the same gradients. Models that know no such thing train as they are.
     """
-    full = all(p.requires_grad for p in model.parameters())
-    if not (full and getattr(model, "supports_gradient_checkpointing", False)):
+    plain = _plain(model)
+    if not getattr(plain, "supports_gradient_checkpointing", False):
         yield 1
         return
-    model.activation_checkpointing_enable({"use_reentrant": False})
+    plain.activation_checkpointing_enable({"use_reentrant": False})
     try:
         yield RECOMPUTED
     finally:
-        model.activation_checkpointing_disable()
+        plain.activation_checkpointing_disable()
+
+
+@contextmanager
+def frozen_in_short(model):
+    """Where training computes in bfloat16, frozen linear weights in it inside, and the same fp32 ones after.
+
+    Autocast would cast them in every pass, to the same numbers. An output layer that shares its weights
+    with the embedding stays as it is.
+    """
+    embedding = model.get_input_embeddings().weight
+    linear = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    frozen = [p for p in linear if not p.requires_grad and p.dtype == torch.float32 and p is not embedding]
+    short = not isinstance(mixed_precision(str(model.device)), nullcontext)
+    own = [(p, p.data) for p in frozen if short]
+    try:
+        for p, weight in own:
+            p.data = weight.bfloat16()
+        yield
+    finally:
+        for p, weight in own:
+            p.data = weight
 
 
 def add_gradients(model, rows: Sequence[Example], at_once: int, pad_id: int) -> tuple[float, int]:
@@ -349,6 +374,8 @@ def train(
     if not log:
         checkpoint.keep(log, State.UNTRAINED)
     before, saving = log[-1].seconds if log else 0.0, 0.0
+    for p in model.parameters():
+        p.sum()  # weights in a file take memory from when they are first read: that is not training's
     at_rest = memory_in_use(device, release=True)
     start = time.monotonic()
 
@@ -363,7 +390,7 @@ def train(
 
     model.train()
     try:
-        with recomputing(model) as times, progress.Bar(title, len(plan), len(log)) as bar:
+        with recomputing(model) as times, frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar:
             as_fits = replace(recipe, tokens_at_once=times * recipe.tokens_at_once)
             for number in range(len(log), len(plan)):
                 rows = [examples[i] for i in plan[number]]

@@ -369,9 +369,29 @@ def test_layers_computed_twice_give_the_same_gradients_and_only_inside(family, r
     assert all(torch.equal(a, p.grad) for a, p in zip(plain, llm.model.parameters()))
 
 
-def test_an_adapter_is_trained_without_computing_layers_twice(causal):
-    with finetune.recomputing(with_lora(causal).model) as times:
-        assert times == 1
+def test_frozen_weights_are_short_inside_and_the_same_after_an_exception(causal, monkeypatch):
+    monkeypatch.setattr(finetune, "bfloat16_pays", lambda: True)
+    tuned = with_lora(causal).model
+    before = {name: p.detach().clone() for name, p in tuned.named_parameters()}
+    with pytest.raises(KeyboardInterrupt), finetune.frozen_in_short(tuned):
+        short = {name for name, p in tuned.named_parameters() if p.dtype == torch.bfloat16}
+        raise KeyboardInterrupt
+    assert any("q_proj.base_layer" in name for name in short) and not any("lora" in name for name in short)
+    assert not any("norm" in name or "embed" in name for name in short)
+    assert all(torch.equal(before[name], p) and p.dtype == torch.float32 for name, p in tuned.named_parameters())
+    monkeypatch.setattr(finetune, "bfloat16_pays", lambda: False)
+    with finetune.frozen_in_short(tuned):
+        assert all(p.dtype == torch.float32 for p in tuned.parameters())
+
+
+def test_short_frozen_weights_give_the_losses_of_autocast(causal, monkeypatch):
+    monkeypatch.setattr(finetune, "bfloat16_pays", lambda: True)
+    tuned = with_lora(causal).model
+    rows = encode(causal, PROMPTS, ANSWERS)
+    autocast, _ = finetune.add_gradients(tuned, rows, 999, pad_id=2)
+    with finetune.frozen_in_short(tuned):
+        short, _ = finetune.add_gradients(tuned, rows, 999, pad_id=2)
+    assert short == autocast
 
 
 def test_logits_that_a_model_scales_are_trained_as_it_scales_them(causal):

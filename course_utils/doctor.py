@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 from . import models
 from .settings import CourseError, cpu_features, current
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS, README = ROOT / "requirements.txt", ROOT / "README.md"
+NEED = re.compile(r"^\| \[(week\d+/\w+)\].*\| < (\d+) GB \|", re.M)  # a row of the README's table of notebooks
 Line = tuple[str, bool, str, str]  # what, good?, finding, cure
 
 
@@ -59,12 +62,21 @@ def _packages() -> Line:
     return "packages", not wrong, ", ".join(wrong) or "as pinned", cure
 
 
+def memory_needed() -> dict[str, int]:
+    """Notebook → GB of memory in which it runs, as the README's table has it; empty without a README."""
+    text = README.read_text(encoding="utf-8") if README.is_file() else ""
+    return {name: int(most) for name, most in NEED.findall(text)}
+
+
 def _memory() -> Line:
     import psutil
 
     free = psutil.virtual_memory().available / 1e9
-    cure = "close other programs and notebooks: Lab 1 needs 4 GB"
-    return "memory", free > 4, f"{free:.1f} GB free", cure
+    need = memory_needed()
+    tight = [f"{name} ({most} GB)" for name, most in need.items() if most > free]
+    what = f"{free:.1f} GB free: {len(need) - len(tight)} of {len(need)} notebooks fit"
+    cure = "close other programs and notebooks; too large for now: " + ", ".join(tight)
+    return "memory", not tight, what, cure
 
 
 def _disk(settings) -> Line:

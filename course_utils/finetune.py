@@ -44,6 +44,7 @@ __all__ = [
 
 # A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
 DIVERGED_FACTOR, DIVERGED_NATS = 2, 2
+NO_MEMORY = "out of memory|not enough memory|allocate memory"  # in the words of torch's errors
 RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would take a fifth of the time
 RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
 MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
@@ -408,11 +409,12 @@ def train(
                 bar.at(number + 1, f"loss {loss:.2f}")
                 if on_step:
                     on_step(log[-1], len(plan))
-    except RuntimeError as error:
-        if re.search("out of memory|not enough memory|allocate memory", str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or re.search(NO_MEMORY, str(error)):
+            kept = f" Run it again: it goes on from the state kept in {folder}." if folder else ""
             raise CourseError(
                 f"Training ran out of memory; lower tokens_at_once (now {recipe.tokens_at_once}) or "
-                "max_length, or close other notebooks."
+                f"max_length, or close other notebooks.{kept}"
             ) from error
         raise
     finally:

@@ -264,13 +264,25 @@ def test_an_illegal_memory_access_is_not_called_too_little_memory(causal, monkey
     assert not isinstance(caught.value, CourseError)
 
 
-def test_out_of_memory_says_what_to_lower(causal, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"), MemoryError()]
+)
+def test_out_of_memory_says_what_to_lower_and_nothing_kept_is_lost(causal, monkeypatch, tmp_path, error):
+    examples = encode(causal, PROMPTS, ANSWERS)
+    loss_of = finetune.answer_loss
+    calls = iter(range(99))
+
     def full(*args):
-        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+        if next(calls) == 5:
+            raise error
+        return loss_of(*args)
 
     monkeypatch.setattr(finetune, "answer_loss", full)
-    with pytest.raises(CourseError, match=r"lower tokens_at_once \(now 600\)"):
-        finetune.train(causal, encode(causal, PROMPTS, ANSWERS), RECIPE)
+    with pytest.raises(CourseError, match=r"lower tokens_at_once \(now 600\).*it goes on from the state kept in"):
+        finetune.train(causal, examples, RECIPE, tmp_path)
+    seen = []
+    finetune.train(causal, examples, RECIPE, tmp_path, on_step=lambda step, steps: seen.append(step.step))
+    assert seen[0] == 4 and seen[-1] == 11  # a state is kept every two steps: the last one after four
 
 
 def test_a_text_with_nothing_to_predict_is_refused(causal):

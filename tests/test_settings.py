@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from course_utils import __main__ as cli
-from course_utils import doctor, prompts, settings
+from course_utils import doctor, notebooks, prompts, settings
 
 
 @pytest.fixture
@@ -114,6 +115,23 @@ def test_doctor_reports_each_thing_and_fails_with_a_cure(capsys, monkeypatch):
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "FAIL memory" in out and "→ buy some" in out and "ok   disk" in out
+
+
+def test_doctor_says_which_notebooks_the_free_memory_is_too_small_for(tmp_path, monkeypatch):
+    (tmp_path / "README.md").write_text(
+        "| [week1/a](week1/a.ipynb) | say what | 1 to 3 | < 2 GB | complete |\n"
+        "| [week2/b](week2/b.ipynb) | train | 4 to 15 | < 6 GB | complete |\n"
+    )
+    monkeypatch.setattr(doctor, "README", tmp_path / "README.md")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3.5e9))
+    what, good, finding, cure = doctor._memory()
+    assert (what, good, finding) == ("memory", False, "3.5 GB free: 1 of 2 notebooks fit")
+    assert "week2/b (6 GB)" in cure and "week1/a" not in cure
+
+
+def test_doctor_knows_the_memory_of_every_notebook_the_readme_lists():
+    listed = {path.with_suffix("").as_posix() for path in notebooks.find_notebooks(doctor.ROOT)}
+    assert {(doctor.ROOT / name).as_posix() for name in doctor.memory_needed()} == listed
 
 
 def test_doctor_finds_nothing_wrong_here_but_what_the_machine_lacks():

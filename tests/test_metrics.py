@@ -153,7 +153,7 @@ def test_fact_recall_without_facts_is_not_a_number():
     ("It costs $40 now.", "$40"), ("£40!", "£40"), ("for 40€", "40 €"), ("for 40 €.", "40€"), ("a 50% cut", "50%"),
     ("on 6/7 at", "6/7"), ("Mr O'Brien left", "O’Brien"), ("O’Brien’s shop", "O'Brien"), ("uses C++.", "C++"),
     ("room #12, upstairs", "#12"), ("mail a@b.org.", "a@b.org"), ("#Person1# says", "#Person1#"),
-    ("open 9-5", "9–5"), ("Ana\nLuz came", "Ana Luz"), ("the **Porto** ferry", "Porto"), ("_Porto_", "porto"),
+    ("open 9-5", "9–5"), ("an A+B test", "A"), ("got an A+.", "A+"), ("<a@b.org>", "a@b.org"), ("Ana\nLuz came", "Ana Luz"), ("the **Porto** ferry", "Porto"), ("_Porto_", "porto"),
     ("अन्ना ने दो टिकट खरीदे", "टिकट"), ("ฉันซื้อตั๋วสองใบ", "ตั๋ว"), ("安娜买了两张票", "两张票"), ("共40元", "40"),
     ("アンナはチケットを買った", "チケット"), ("안나는 표를 샀다", "안나"), ("약 40명", "40"), ("Анна купила 2 билета", "билета"),
 ])  # fmt: skip
@@ -163,6 +163,8 @@ def test_a_fact_that_stands_there_word_for_word_is_kept(text, answer):
 
 @pytest.mark.parametrize("text, answer", [
     ("uses C++", "C"), ("150% more", "50%"), ("$400", "$40"), ("on 26/7", "6/7"), ("on 6/75", "6/7"), ("6/7", "6"),
+    ("got an A+", "A"), ("A++", "A+"), ("a@b.org.uk", "a@b.org"), ("x.a@b.org", "a@b.org"), ("a@b.organ", "a@b.org"),
+    ("room #123", "#12"), ("#Person12# says", "#Person1#"), ("open 19–5", "9–5"), ("uses C#", "C"), ("uses C", "C++"),
     ("हिन्दी", "हिन"), ("a portage", "port"), ("Zoës", "Zoë"), ("共140元", "40"), ("Anything.", "?!"),
 ])  # fmt: skip
 def test_a_part_of_a_word_or_number_is_not_kept(text, answer):

@@ -172,7 +172,11 @@ def _keeps(text: str, answer: str) -> bool:
     if scripts.SPACED.match(answer[0]):
         before = rf"(?<!{scripts.SPACED.pattern})"
     if scripts.SPACED.match(answer[-1]):
-        after += rf"(?!{scripts.SPACED.pattern}|\+\+|\#)"
+        after += rf"(?!{scripts.SPACED.pattern}|\+(?!{scripts.SPACED.pattern})|\#)"  # A is not in A+, but in A+B
+    if answer[-1] == "+":
+        after += r"(?!\+)"
+    if "@" in answer:  # an address goes on behind a dot
+        before, after = rf"{before}(?<![\w.+-])", rf"{after}(?!\.\w)"
     if answer[0].isdigit():
         before += r"(?<!\d[.,:/])"
     if answer[-1].isdigit():

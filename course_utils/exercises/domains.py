@@ -161,7 +161,7 @@ EXERCISES = [
     Exercise("scaling.7", "tokens for each word", tokens_per_word, _test_tokens_per_word, (
         "tokenizer(text, add_special_tokens=False)[\"input_ids\"] is the list of ids, and tokenizer.tokenize(text) the list of pieces.",
         "Put a blank in front, as in the middle of a sentence; text.split() counts the words.",
-    ), returns=answers.list_of(answers.number, "a list with one number for each text (their mean comes later)")),
+    ), returns=answers.list_of(answers.number, "a list with one number for each text (their mean comes later)"), minutes=5),
     Exercise("scaling.8", "spot the bug: which field is harder?", fair_loss, _test_fair_loss, (
         "Cut the same text into twice as many tokens, with the same total loss. What happens to the colleague's number?",
         "What is a text's loss as a whole, if it has 30 tokens with 2.0 nats each? And what does not change with the tokenizer?",
@@ -169,5 +169,5 @@ EXERCISES = [
     Exercise("domains.1", "from hours to a plan", plan, _test_plan, (
         "Work out the operations first: hours in seconds, times the speed, times the share that counts.",
         "Put D = 20·N into C = 6·N·D. One unknown is left, squared.",
-    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens")),
+    ), returns=answers.tuple_of(answers.number, answers.number, words="two numbers, parameters and tokens"), minutes=5),
 ]  # fmt: skip

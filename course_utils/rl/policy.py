@@ -12,6 +12,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
+from ..finetune import release_memory
 from ..models import LLM, Answer
 from ..settings import CourseError
 from .rollout import Rollout
@@ -43,6 +44,7 @@ class Policy:
                 f"The model carries {len(llm.model.peft_config)} adapters, and with all of them off the "
                 "reference would lack the earlier one; merge that into the weights first (merge_and_unload)."
             )
+        release_memory()  # a policy is one more model: what was freed before makes room
         self.llm = llm
         self.value_head = nn.Linear(self._width(), 1).to(llm.model.device)
         nn.init.zeros_(self.value_head.weight)

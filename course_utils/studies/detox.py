@@ -1,6 +1,6 @@
 """Lab 3's experiment with several seeds and several prices of KL.
 
-About ten minutes per run on two cores. Lab 3 and *Beyond PPO* plot the log.
+Some minutes per run on two cores. Lab 3 and *Beyond PPO* plot the log.
 """
 
 from __future__ import annotations

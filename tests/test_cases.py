@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils.exercises.answers import Wrong
+from course_utils.exercises.answers import Nothing, Wrong
 from course_utils.exercises.cases import alike, brief, compare, same_gradient, without
 
 CASES = [("", (1, 2)), ("a negative number", (-3, 2)), ("nothing", (0, 0))]
@@ -48,6 +48,16 @@ def test_a_slip_is_named_beside_an_edge_that_fails():
     assert refused(lambda a, b: b * b / b if a < b else 0 / 0, second).startswith("Nothing: ")
     both = [("Smaller.", min)]
     assert refused(lambda a, b: min(a, b) * (a + b) / (a + b), both) == "Smaller."
+
+
+@pytest.mark.parametrize("function, words", [(min, "Smaller."), (max, "Nothing: larger(0, 0). None came.")])
+def test_a_none_on_an_edge_is_shown_with_its_case_and_hides_no_slip(function, words):
+    def without_a_return(a, b):
+        if a == 0:
+            raise Nothing("None came.")
+        return function(a, b)
+
+    assert refused(without_a_return, [("Smaller.", min)]) == words
 
 
 def test_whole_numbers_are_compared_exactly_and_fractions_up_to_rounding():

@@ -119,6 +119,14 @@ def test_a_forgotten_return_is_called_one():
     assert "`return`" not in judge(exercise(twice, returns=maybe(number)), lambda x: 3)[1]
 
 
+def test_a_way_without_a_return_is_not_called_a_forgotten_one():
+    def test(f):
+        f(1), f(-1)
+
+    status, message = judge(exercise(test, returns=number), lambda x: x if x > 0 else None)
+    assert status == "wrong" and message.startswith("This time your function returned None")
+
+
 def test_another_number_of_parameters_is_named():
     status, message = judge(exercise(twice), lambda x, y: x * 2)
     assert status == "wrong" and "1 arguments" in message and "'y'" in message and "first line" in message

@@ -26,6 +26,10 @@ class Wrong(Exception):
     """Raised by an exercise's test; the message names the misconception, not the answer."""
 
 
+class Nothing(Wrong):
+    """Raised where a function returned None and a value is wanted."""
+
+
 class Unfit(Exception):
     """A value is not of the kind that was asked for."""
 

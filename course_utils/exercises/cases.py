@@ -23,7 +23,7 @@ from unittest import mock
 
 import numpy as np
 
-from .answers import Wrong
+from .answers import Nothing, Wrong
 
 TOLERANCE = 1e-4  # float32 against float64 stays far below
 # What a case nobody thought of raises; None has no attributes and no parts.
@@ -43,7 +43,8 @@ def compare(
     """Refuse an answer that differs from the reference on one of the cases.
 
     ``same`` says whether two results are equal; by default :func:`alike`. An error on the first case
-    is the caller's to report, with its line; on a later one it is shown with the case.
+    is the caller's to report, with its line; on a later one it is shown with the case, and so is
+    a None.
 
     Raises
     ------
@@ -65,9 +66,11 @@ def compare(
     remark, arguments = cases[missed[0]]
     call = f"{reference.__name__}({', '.join(map(brief, arguments))})"
     came = got[missed[0]]
+    about = f"{remark[0].upper()}{remark[1:]}: " if remark else ""
+    if isinstance(came, Nothing):
+        raise Wrong(f"{about}{call}. {came}")
     should, gave = apart(wanted[missed[0]], came)
     yours = f"raised {type(came).__name__}" if _failed(came) else f"gave {gave}"
-    about = f"{remark[0].upper()}{remark[1:]}: " if remark else ""
     raise Wrong(f"{about}{call} should give {should}; yours {yours}.")
 
 
@@ -89,7 +92,9 @@ def same_gradient(answer: Callable, reference: Callable, arguments: tuple, place
         found = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
         return torch.zeros_like(leaf) if found is None else found
 
-    name, got, wanted = list(inspect.signature(reference).parameters)[place], gradient(answer), gradient(reference)
+    name, wanted = list(inspect.signature(reference).parameters)[place], gradient(reference)
+    got = _attempt(gradient, (answer,), RuntimeError)  # numpy refuses a tensor that needs a gradient
+    got = None if _failed(got) else got
     if got is None:
         raise Wrong(
             f"The value is right, but no gradient flows from it to `{name}`, and training needs one: "
@@ -121,7 +126,7 @@ def without(*owners: tuple, call: Callable[[], Any], words: str) -> None:
         call()
 
 
-def _attempt(function: Callable, arguments: tuple, errors: Any = EDGE_ERRORS) -> Any:
+def _attempt(function: Callable, arguments: tuple, errors: Any = (*EDGE_ERRORS, Nothing)) -> Any:
     try:
         return function(*arguments)
     except errors as error:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .answers import Kind, Wrong
+from .answers import Kind, Nothing, Wrong
 
 SECONDS = 20.0  # the slowest reference needs less than one
 
@@ -139,18 +139,21 @@ class Guarded:
                     f"Your function changed `{name}`, which it was given, in place; later cells use it "
                     "again. Work on a copy, or build something new."
                 )
-        found = self.kind.read(_returned(value, self.kind))
+        found = self.kind.read(self._returned(value))
         self.converted |= found is not value
         return found
 
-
-def _returned(value: Any, kind: Kind) -> Any:
-    if value is None:
-        try:
-            kind.read(None)
-        except Wrong:
-            raise Wrong("Your function returned None: is `return` missing?") from None
-    return value
+    def _returned(self, value: Any) -> Any:
+        if value is None:
+            try:
+                self.kind.read(None)
+            except Wrong:
+                if self.only_none:
+                    raise Nothing("Your function returned None: is `return` missing?") from None
+                raise Nothing(
+                    "This time your function returned None: does every way through it end with a `return`?"
+                ) from None
+        return value
 
 
 def reading(function: Callable, kind: Kind) -> Callable:

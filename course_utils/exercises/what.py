@@ -45,6 +45,7 @@ COMPLETE_SLIPS = [
     ("One token too few: as many as max_new_tokens may be written.", lambda t, f, m: complete(t, f, m - 1)),
     ("The model saw only the last token. Give it the whole list, what it has written included.",
      lambda t, f, m: complete(t, lambda tokens: f(tokens[-1:]), m)),
+    ("next_token reads a list of tokens; you gave it a single token.", lambda t, f, m: complete(t, lambda tokens: f(tokens[-1]), m)),
     ("The model saw only the prompt, each time. What it has written must be in the list it reads.",
      lambda t, f, m: complete(t, lambda tokens: f(list(t)), m)),
     ("The limit never stopped you: a model may write for ever.", lambda t, f, m: complete(t, f, 50)),
@@ -236,6 +237,8 @@ def _test_contains(contains):
         ("a number inside another", ("It costs 2200 euros.", "200")),
         ("nothing but the wanted word", ("lima", "Lima")),
         ("a comma after it", ("Rome, I think", "Rome")),
+        ("its first word stands there twice", ("Our new plan: fly to New Delhi.", "New Delhi")),
+        ("two of three words", ("He sells New York papers.", "New York City")),
         ("a sentence without a sign", ("mars it is", "Mars")),
         ("no answer", ("", "Rome")),
     ]
@@ -275,6 +278,9 @@ def _test_equals(equals):
     cases = [
         ("", ("it IS cold, today", cold)),
         ("the first wording", ("It's cold today!", cold)),
+        ("the first wording, with a comma", ("It's cold, today", cold)),
+        ("as many words, but others", ("Paris was warm yesterday.", cold)),
+        ("the same letters, other words", ("An other day.", ["Another day."])),
         ("another meaning", ("It is not cold today.", cold)),
         ("it goes on", ("It is cold today. It will snow.", cold)),
         ("only the beginning", ("It is cold", cold)),

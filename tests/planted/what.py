@@ -89,9 +89,32 @@ def without_limit(tokens, next_token, max_new_tokens):
     return tokens
 
 
+def write_into_the_prompt(tokens, next_token, max_new_tokens):
+    for _ in range(max_new_tokens):
+        if (token := next_token(tokens)) == "<end>":
+            break
+        tokens.append(token)
+    return tokens
+
+
+def return_in_the_loop(tokens, next_token, max_new_tokens):
+    for _ in range(max_new_tokens):
+        return [*tokens, next_token(tokens)]
+
+
 def run_of_words(answer, wanted):
     a, w = words(answer), words(wanted)
     return any(a[i : i + len(w)] == w for i in range(len(a) - len(w) + 1))
+
+
+def where_it_begins(answer, wanted):
+    a, w = words(answer), words(wanted)
+    return w[0] in a and a[a.index(w[0]) :][: len(w)] == w
+
+
+def of_the_first(answer, accepted):
+    for wording in accepted:
+        return words(wording) == words(answer)
 
 
 PLANTED = {
@@ -104,6 +127,9 @@ PLANTED = {
         (lambda t, f, m: what.complete(t, lambda tokens: f([tokens[-1]]), m), "only the last token"),
         (lambda t, f, m: what.complete(t, lambda tokens: f(t), m), "only the prompt"),
         (without_limit, "endless loop"),
+        (lambda t, f, m: what.complete(t, lambda tokens: f(tokens[-1]), m), "a single token"),
+        (write_into_the_prompt, "in place"),
+        (return_in_the_loop, "yours gave ['roses', 'are']"),
         (lambda t, f, m: " ".join(what.complete(t, f, m)), "whole list"),
         (lambda t, f, m: [*t, *[f(t)] * m], "should give"),
     ],
@@ -117,9 +143,15 @@ PLANTED = {
         (lambda a, w: any(word in words(a) for word in words(w)), "not enough"),
         (lambda a, w: run_of_words(w, a), "turn it round"),
         (lambda a, w: words(a)[: len(words(w))] == words(w), "beginning only"),
+        (where_it_begins, "first word stands there twice"),
+        (lambda a, w: run_of_words(a, " ".join(words(w)[:2])), "Two of three"),
         (lambda a, w: a, "wanted:"),
     ],
     "what.11": [
+        (of_the_first, "not only the first"),
+        (lambda a, acc: any(len(words(a)) == len(words(w)) for w in acc), "As many words"),
+        (lambda a, acc: a.lower().strip(".!") in [w.lower().strip(".!") for w in acc], "should give True"),
+        (lambda a, acc: "".join(words(a)) in ["".join(words(w)) for w in acc], "The same letters"),
         (lambda a, acc: a in acc, "Capitals"),
         (lambda a, acc: words(a) == words(acc[0]) if acc else False, "not only the first"),
         (lambda a, acc: a.lower() in [w.lower() for w in acc], "Punctuation"),

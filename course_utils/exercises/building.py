@@ -404,7 +404,7 @@ PAYS_SLIPS = [
     ("The small model's requests cost something, too: per request you save the *difference* of the two.",
      lambda s, g, t, r: 6 * s * t / (2 * g * r)),
     ("It is the small model that is tuned, not the large one.", lambda s, g, t, r: 6 * g * t / (2 * (g - s) * r)),
-    ("That is tuning against the small model's own requests; compare with what each request *saves*.",
+    ("In yours the sizes cancel out. Tuning costs what the *small* model needs; a request *saves* the difference of both.",
      lambda s, g, t, r: 6 * s * t / (2 * s * r)),
     ("Upside down: divide the cost of tuning by what one request saves.", lambda s, g, t, r: 2 * (g - s) * r / (6 * s * t)),
     ("You have the tokens of a request in neither saving; each request reads and writes all of them.", lambda s, g, t, r: 6 * s * t / (2 * (g - s))),

@@ -175,6 +175,7 @@ PLANTED = {
         (lambda s, g, t, r: 6 * s * t, "what tuning costs"),
         (lambda s, g, t, r: 2 * s * t / (6 * (g - s) * r), "wrong way round"),
         (lambda s, g, t, r: 6 * s * t / (2 * (s - g) * r), "negative"),
+        (lambda s, g, t, r: 6 * (g - s) * t / (2 * (g - s) * r), "cancel out"),
         (lambda s, g, t, r: round(3 * s * t / (g - s) / r), "should give"),
     ],
     "what.4": [
@@ -233,7 +234,7 @@ PLANTED = {
 
 RIGHT = {
     "building.1": [{wish: choice.lower() for wish, choice in reversed(building.CHOICE.items())}],
-    "building.2": [by_loop, lambda run: np.bool_(run.returncode == 0 and f"\n{run.stdout}".endswith("\nall true\n"))],
+    "building.2": [by_loop, lambda run: run.returncode == 0 and run.stdout.rpartition("\n")[0].rpartition("\n")[2] == "all true", lambda run: np.bool_(run.returncode == 0 and f"\n{run.stdout}".endswith("\nall true\n"))],
     "building.3": [counted_up, lambda s, g, t, r: torch.tensor(3.0, dtype=torch.float64) * s / (g - s) * t / r],
     "what.4": [
         lambda q, v, k: torch.nn.functional.cosine_similarity(q[None], v).topk(k).indices,

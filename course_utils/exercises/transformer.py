@@ -38,18 +38,21 @@ NEAREST_SLIPS = [
     ("That is the row *least* like row i.", lambda t, i: _nearest(t, i, lambda a, b: -F.cosine_similarity(a, b))),
     ("The opposite direction (cosine −1) is not near: do not take the absolute value.", lambda t, i: _nearest(t, i, lambda a, b: F.cosine_similarity(a, b).abs())),
     ("The second in the order need not be another row: with two equal rows it can be row i itself.", lambda t, i: F.cosine_similarity(t[i][None], t).argsort(descending=True, stable=True)[1].item()),
+    ("The second in the order need not be another row: with two equal rows it can be row i itself.", lambda t, i: F.cosine_similarity(t[i][None], t).argsort(stable=True)[-2].item()),
     ("That is the nearest to row 0, whatever i is.", lambda t, i: nearest(t, 0)),
 ]  # fmt: skip
 
 
 def _test_nearest(nearest):
     by_hand = torch.tensor([[1.0, 0.0], [9.0, 8.0], [2.0, 0.5], [-3.0, 0.0], [0.5, 0.5]])
+    twins = torch.tensor([[1.0, 2.0], [3.0, 1.0], [1.0, 2.0]])
     cases = [
         ("", (by_hand, 0)),
         ("another row", (by_hand, 4)),
         ("the opposite direction", (torch.tensor([[1.0, 2.0], [-1.0, -2.0], [2.0, -0.5]]), 0)),
         ("nothing in the same half", (torch.tensor([[1.0, 0.0], [-1.0, 0.1], [-1.0, 1.0]]), 0)),
-        ("two equal rows", (torch.tensor([[1.0, 2.0], [3.0, 1.0], [1.0, 2.0]]), 2)),
+        ("two equal rows", (twins, 2)),
+        ("two equal rows", (twins, 0)),
         ("a longer table", (_random(40, 6, seed=3), 17)),
     ]
     compare(nearest, nearest_of_reference, cases, NEAREST_SLIPS)
@@ -79,6 +82,7 @@ SPLIT_SLIPS = [
     ("The number of heads and the columns per head are exchanged.", lambda x, h: x.unflatten(-1, (-1, h)).transpose(-3, -2)),
     ("Each head's table is turned on its side: a row for each word, a column for each number.", lambda x, h: split_heads(x, h).transpose(-1, -2)),
     ("You moved the first axis: with a batch in front the words are no longer axis 0. Count from the end.", lambda x, h: x.unflatten(-1, (h, -1)).transpose(0, 1)),
+    ("You exchanged axes 1 and 2: that fits exactly one axis in front. Count from the end.", lambda x, h: x.unflatten(-1, (h, -1)).transpose(1, 2)),
     ("The heads belong right before the words, behind all axes in front.", lambda x, h: split_heads(x, h).movedim(-3, 0)),
     ("You divided the *words* among the heads; every head sees all words, and some of the columns.", lambda x, h: x.unflatten(-2, (h, -1))),
 ]  # fmt: skip
@@ -116,15 +120,16 @@ ALIGNED_SLIPS = [
     ("That is the French word looked at *least*.", lambda w, e, f: [(word, f[i]) for word, i in zip(e, w.argmin(1).tolist())]),
     ("The French words alone; each belongs to an English one.", lambda w, e, f: [b for _, b in aligned(w, e, f)]),
     ("A dictionary keeps one entry of a word that is written twice: return a list of pairs.", lambda w, e, f: list(dict(aligned(w, e, f)).items())),
+    ("A word that is written twice has two rows; list.index finds only the first.", lambda w, e, f: [(word, f[w[e.index(word)].argmax()]) for word in e]),
 ]  # fmt: skip
 
 
 def _test_aligned(aligned):
     crossed = torch.tensor([[0.7, 0.1, 0.2], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]])
-    tall = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]])
+    tall = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.75, 0.25]])
     cases = [
         ("", (crossed, ["the", "red", "car"], ["la", "voiture", "rouge"])),
-        ("more English than French words, one of them twice", (tall, ["do", "not", "i", "do"], ["ne", "je"])),
+        ("more English than French words, one of them three times", (tall, ["do", "not", "i", "do", "do"], ["ne", "je"])),
         ("more French words", (torch.tensor([[0.1, 0.2, 0.6, 0.1], [0.4, 0.3, 0.2, 0.1]]), ["a", "b"], ["w", "x", "y", "z"])),
     ]
     compare(aligned, aligned_of_reference, cases, ALIGNED_SLIPS)
@@ -158,6 +163,7 @@ REACH_SLIPS = [
      lambda r, c: max([d for d in r if _low(r[d]) > c], default=0)),
     ("You stop one too late: the first distance that is *not* above chance does not count.",
      lambda r, c: next((d for d in sorted(r) if _low(r[d]) <= c), max(r))),
+    ("That is the first distance that is *not* above chance; the one before it is asked.", lambda r, c: next((d for d in sorted(r) if _low(r[d]) <= c), 0)),
     ("Return the distance itself, not how many of the distances are above chance.",
      lambda r, c: sum(1 for d in r if d <= reach(r, c))),
     ("The distances need not come in order: sort them.", lambda r, c: _reach(r, lambda v: _low(v) > c, order=list)),
@@ -182,7 +188,7 @@ def _test_reach(reach):
         return [1.0] * ones + [0.0] * (n - ones)
 
     cases = [
-        ("", ({1: share(97), 2: share(60), 5: share(34), 12: share(15)}, 0.125)),
+        ("97, 60, 34 and 15 of 100 right at the distances 1, 2, 5 and 12", ({1: share(97), 2: share(60), 5: share(34), 12: share(15)}, 0.125)),
         ("distances out of order", ({8: share(13), 1: share(90), 3: share(45)}, 0.125)),
         ("a lucky distance further out", ({1: share(90), 4: share(12), 9: share(31)}, 0.125)),
         ("nothing above chance", ({2: share(14), 3: share(12)}, 0.125)),

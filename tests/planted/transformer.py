@@ -186,6 +186,14 @@ def nearest_loop(table, i):
     return found
 
 
+def nearest_in_the_same_half(table, i):
+    best, found = 0.0, None
+    for j, cosine in enumerate(torch.cosine_similarity(table[i][None], table).tolist()):
+        if j != i and cosine > best:
+            best, found = cosine, j
+    return found
+
+
 PLANTED = {
     "transformer.12": [
         (lambda t, i: torch.cosine_similarity(t[i][None], t).argmax(), "nearest to itself"),
@@ -194,6 +202,8 @@ PLANTED = {
         (lambda t, i: torch.cosine_similarity(t[i][None], t).argmin(), "*least* like"),
         (lambda t, i: torch.cosine_similarity(t[i][None], t).abs().masked_fill(torch.arange(len(t)) == i, -1).argmax(), "opposite direction"),
         (lambda t, i: torch.cosine_similarity(t[i][None], t).topk(2).values[1], "a whole number"),
+        (lambda t, i: torch.cosine_similarity(t[i][None], t).argsort(stable=True)[-2], "with two equal rows"),
+        (nearest_in_the_same_half, "Nothing in the same half"),
     ],
     "transformer.11": [
         (lambda x, h: x.reshape(*x.shape[:-2], h, x.shape[-2], -1), "order in memory"),
@@ -203,6 +213,8 @@ PLANTED = {
         (lambda x, h: torch.stack(x.chunk(h, -1)), "behind all axes in front"),
         (lambda x, h: x.unflatten(-1, (h, -1)).transpose(-3, -2).detach(), "no gradient"),
         (lambda x, h: x.chunk(h, -1), "behind all axes in front"),
+        (lambda x, h: x.unflatten(-1, (h, -1)).transpose(1, 2), "exactly one axis in front"),
+        (lambda x, h: np.stack(np.split(x.numpy(), h, -1), -3), "no gradient"),
     ],
     "transformer.13": [
         (lambda w, e, f: [(e[int(w[:, j].argmax())], f[j]) for j in range(len(f))], "for each French one"),
@@ -210,7 +222,9 @@ PLANTED = {
         (lambda w, e, f: list(zip(e, w.argmax(1).tolist())), "a list of pairs of words"),
         (lambda w, e, f: list(zip(e, f)), "play no part"),
         (lambda w, e, f: [f[int(row.argmax())] for row in w], "a list of pairs of words"),
-        (lambda w, e, f: list({word: f[int(row.argmax())] for word, row in zip(e, w)}.items()), "written twice"),
+        (lambda w, e, f: list({word: f[int(row.argmax())] for word, row in zip(e, w)}.items()), "A dictionary keeps"),
+        (lambda w, e, f: [(word, f[int(w[e.index(word)].argmax())]) for word in e], "only the first"),
+        (lambda w, e, f: list(dict.fromkeys((word, f[int(row.argmax())]) for word, row in zip(e, w))), "three times"),
     ],
     "transformer.10": [
         (lambda r, c: max((d for d in r if sum(r[d]) / len(r[d]) > c), default=0), "should give"),
@@ -219,6 +233,8 @@ PLANTED = {
         (lambda r, c: max((d for d in r if metrics.interval(r[d], unit="sequence").low > c), default=0), "beyond one that is not"),
         (lambda r, c: x._reach(r, lambda v: metrics.interval(v, unit="sequence").high > c), "upper end"),
         (lambda r, c: next((d for d in sorted(r) if metrics.interval(r[d], unit="sequence").low <= c), max(r)), "one too late"),
+        (lambda r, c: next((d for d in sorted(r) if metrics.interval(r[d], unit="sequence").low <= c), 0), "the one before it"),
+        (lambda r, c: x.reach(r, c) or None, "Nothing above chance"),
         (lambda r, c: x.reach(r, 0.125), "Another chance"),
         (lambda r, c: [d for d in r if metrics.interval(r[d], unit="sequence").low > c], "a whole number"),
     ],

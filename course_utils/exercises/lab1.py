@@ -237,7 +237,7 @@ def bootstrap(values, draws, seed):
 
 
 SCORES = [0.31, 0.12, 0.45, 0.2, 0.28, 0.05, 0.38, 0.22, 0.6, 0.17]
-SKEWED = [0.5, 0.1, 0.15, 0.05, 0.2, 0.12, 0.3, 0.02, 0.13, 0.4, 0.08, 0.25]
+SKEWED = [0.02, 0.0, 0.05, 0.0, 0.9, 0.1, 0.0, 0.03, 0.08]  # normal limits would reach below 0
 BOOTSTRAP_SLIPS = [
     ("Your limits enclose the *values*. The question is how far their *mean* could move: take the mean of each draw.",
      lambda v, d, rng: np.quantile(v, [0.025, 0.975])),
@@ -249,6 +249,11 @@ BOOTSTRAP_SLIPS = [
      lambda v, d, rng: np.quantile(_means(v, d, rng), [0.25, 0.75])),
     ("Your limits are too narrow: draw as many values as there are, no more.",
      lambda v, d, rng: np.quantile(rng.choice(v, (d, 2 * len(v))).mean(1), [0.025, 0.975])),
+    ("You took the sum of each draw; its mean is wanted.", lambda v, d, rng: np.quantile(_means(v, d, rng), [0.025, 0.975]) * len(v)),
+    ("You took the median of each draw; its mean is wanted.",
+     lambda v, d, rng: np.quantile(np.median(rng.choice(v, (d, len(v))), 1), [0.025, 0.975])),
+    ("Your limits lie equally far from the mean, and the means need not. Count 2.5 % of them off on each side.",
+     lambda v, d, rng: np.mean(v) + np.array([-1.96, 1.96]) * np.std(v) / len(v) ** 0.5),
 ]  # fmt: skip
 
 
@@ -262,16 +267,29 @@ def _test_bootstrap(bootstrap):
         if low > high:
             raise Wrong("The lower limit comes first.")
         if high - low < 1e-9:
-            raise Wrong("Your interval has no width: without replacement every draw is the same set. Draw *with* replacement.")
+            raise Wrong(
+                "Your interval has no width: each of your draws has the same mean. Draw *with* replacement, "
+                "from one generator that is made before the first draw."
+            )
         wanted = np.quantile(_means(values, 40_000, np.random.default_rng(5)), [0.025, 0.975])
         if not _near(got, wanted):
             for words, slip in BOOTSTRAP_SLIPS:
                 if _near(got, slip(values, 4000, np.random.default_rng(5))):
                     raise Wrong(words)
+            if high < np.mean(values):
+                raise Wrong(
+                    "Both limits lie below the mean of the values; the upper one has 97.5 % of the means below it. "
+                    "(np.percentile counts to 100, np.quantile to 1.)"
+                )
+            if high - low < 0.5 * (wanted[1] - wanted[0]):
+                raise Wrong(
+                    "Your limits are much too close together. Does each draw hold as many values as there are, "
+                    "and do 95 % of the means lie between the limits?"
+                )
             if high - low > 1.2 * (wanted[1] - wanted[0]):
                 raise Wrong(
-                    "Your limits are too far apart. The smallest and the largest mean move outwards with more draws: "
-                    "leave out 2.5 % on each side."
+                    "Your limits are too far apart: draw as many values as there are, "
+                    "and leave out 2.5 % of the means on each side."
                 )
             raise Wrong(
                 f"For {values} the limits should be near {wanted[0]:.3f} and {wanted[1]:.3f}; "
@@ -429,7 +447,7 @@ def _test_draw(draw):
         ("", (easy, 0.3)),
         ("", (easy, 0.8)),
         ("the last piece", (easy, 0.99)),
-        ("u on a border", (easy, 0.5)),
+        ("on a border", (easy, 0.5)),
         ("unsorted", (torch.tensor([0.125, 0.125, 0.5, 0.25]), 0.2)),
         ("unsorted, in the large piece", (torch.tensor([0.125, 0.125, 0.5, 0.25]), 0.6)),
         ("a token of probability 0 is never drawn", (torch.tensor([0.0, 0.5, 0.0, 0.5]), 0.0)),
@@ -467,7 +485,7 @@ def _test_top_k_row(top_k_row):
     logits = torch.tensor([1.5, -0.5, 3.0, 0.25, 2.0])
     tries = [
         ("", (logits, 2)),
-        ("k = 1 is greedy", (logits, 1)),
+        ("greedy, with k = 1", (logits, 1)),
         ("negative logits alone", (torch.tensor([-3.0, -1.0, -2.0, -4.0]), 3)),
         ("the border is 0", (torch.tensor([2.0, 0.0, -1.0, 1.0, -2.0]), 3)),
         ("more than there are tokens", (logits, 9)),

@@ -149,6 +149,7 @@ PAIR_SLIPS = [
     ("Each context holds one token only. A position may look at *all* tokens before it.", lambda ids: [([a], b) for a, b in zip(ids, ids[1:])]),
     ("Your contexts stand to the right of the target: that is reading backwards.", lambda ids: [(ids[i + 1 :], ids[i]) for i in range(len(ids) - 1)]),
     ("Your contexts are turned round: they read from left to right.", lambda ids: [(ids[:i][::-1], ids[i]) for i in range(1, len(ids))]),
+    ("Your contexts are one and the same list, which went on growing: put a copy or a slice of it into each pair.", lambda ids: [(ids, id) for id in ids[1:]]),
     ("The last token is missing as a target: four tokens give three pairs.", lambda ids: [(ids[:i], ids[i]) for i in range(1, len(ids) - 1)]),
     ("The longest context comes first in your list; the shortest should.", lambda ids: causal_pairs(ids)[::-1]),
     ("The next token is asked, not the one after it.", lambda ids: [(ids[:i], ids[i + 1]) for i in range(1, len(ids) - 1)]),

@@ -106,6 +106,15 @@ def follower_by_maximum(stream, first):
     return {a: np.int64(max(found, key=found.count)) for a, found in after.items()}
 
 
+def growing_context(ids):
+    context, pairs = [], []
+    for id in ids:
+        if context:
+            pairs.append((context, id))
+        context.append(id)
+    return pairs
+
+
 PLANTED = {
     "families.1": [
         (lambda ids, picked, dice, other, mask: (right.mask_tokens(ids, picked, dice, other, mask)[0], list(ids)), "nothing to guess"),
@@ -142,6 +151,7 @@ PLANTED = {
         (lambda ids: [(ids[i], ids[:i]) for i in range(1, len(ids))], "a list of pairs"),
         (lambda ids: [(ids[:i][::-1], ids[i]) for i in range(1, len(ids))], "turned round"),
         (lambda ids: [(ids[:i], ids[i]) for i in (1, 2, 3)], "raised IndexError"),
+        (growing_context, "one and the same list"),
     ],
     "families.4": [
         (one_sentinel_a_word, "not two"),

@@ -262,6 +262,7 @@ PLANTED = {
         (lambda a, b, k, s: allowed(a, b)[:k], "same few examples"),
         (lambda a, b, k, s: random.Random(s).sample(range(len(a)), k), "wanted: a list of rows"),
         (next_to_each_other, "side by side"),
+        (lambda a, b, k, s: [*allowed(a, b), *allowed(a, b)][s % 12 :][:k], "side by side"),
         (lambda a, b, k, s: draw(allowed(a, b), 3, np.random.default_rng(s)), "Asked for 4"),
         (lambda a, b, k, s: random.sample(allowed(a, b), k), "two different draws"),
         (lambda a, b, k, s: draw([r for r in a if r not in b], k, np.random.default_rng(s)), "compare the texts"),

@@ -33,7 +33,7 @@ from .examples import (
     in_parts,
     make_batches,
 )
-from .llm import LLM
+from .llm import LLM, soft_tokens
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
@@ -99,17 +99,19 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         labels = batch["labels"][:, 1:]
         columns = (labels != IGNORED).any(0).nonzero().squeeze(1)
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        labels = labels[:, columns]
+        columns = columns - batch["input_ids"].shape[1]  # from the end: a soft prompt's columns come first
         logits = plain(**inputs, use_cache=False, logits_to_keep=columns).logits
         if logits.shape[1] != len(columns):  # a model that knows no such argument gives all of them
             logits = logits[:, columns]
-        labels = labels[:, columns]
     # Row by row: no copy of all logits is made.
     return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
 
 
 def _plain(model):
-    """The transformers model, without peft's wrapper."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    """The transformers model, without peft's wrapper, unless that is what adds a soft prompt."""
+    wrapped = hasattr(model, "get_base_model") and not soft_tokens(model)
+    return model.get_base_model() if wrapped else model
 
 
 def _chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -224,10 +226,11 @@ def recomputing(model):
     many times as many tokens fit then.
 
     Activation (or gradient) checkpointing, Chen et al. 2016 (arXiv:1604.06174): a third more arithmetic for
-    a small part of the memory, and the same gradients. Models that know no such thing train as they are.
+    a small part of the memory, and the same gradients. Models that know no such thing train as they are,
+    and so do those with a soft prompt: layers computed twice would not see a prefix.
     """
     plain = _plain(model)
-    if not getattr(plain, "supports_gradient_checkpointing", False):
+    if soft_tokens(model) or not getattr(plain, "supports_gradient_checkpointing", False):
         yield 1
         return
     plain.activation_checkpointing_enable({"use_reentrant": False})

@@ -102,6 +102,9 @@ class LLM:
         prompts : texts as the model should see them (see :meth:`chat`).
         do_sample : False for greedy or beam search; temperature, top_k and top_p then play no role.
 
+        Beside a soft prompt (:func:`soft_tokens`), rows of a batch are of one length: peft's generation
+        counts padding as positions. Nothing is shared or read ahead then.
+
         Raises
         ------
         ValueError
@@ -128,12 +131,13 @@ class LLM:
             progress.Bar("writing answers", len(order)) as bar,
         ):
             torch.manual_seed(seed)
-            count = -(-len(order) // batch_size)  # as many batches as needed, of equal size
-            step = -(-len(order) // count)
-            for start in range(0, len(order), step):
-                batch = order[start : start + step]
-                tick = _ticking(bar, start, len(batch), max_new_tokens)
+            alike = (lambda i: len(rows[i])) if soft_tokens(self.model) else (lambda i: 0)
+            groups = [list(group) for _, group in itertools.groupby(order, alike)]
+            done = 0
+            for batch in (batch for group in groups for batch in _equal_parts(group, batch_size)):
+                tick = _ticking(bar, done, len(batch), max_new_tokens)
                 found = self._answer_batch([rows[i] for i in batch], options, tick)
+                done += len(batch)
                 for i, answer in zip(batch, found):
                     answers[i] = answer
         return answers
@@ -145,6 +149,7 @@ class LLM:
         if not prompts:
             raise ValueError("There are no prompts: the list is empty.")
         rows = [self.encode(prompt) for prompt in prompts]
+        soft = soft_tokens(self.model)
         for number, row in enumerate(rows):
             if not prompts[number].strip() or not row:
                 raise ValueError(f"Prompt {number} is empty; write at least one word.")
@@ -153,10 +158,10 @@ class LLM:
                     f"Prompt {number} holds {self.tokenizer.convert_ids_to_tokens(max(row))!r}, a token that "
                     "the model has no embedding for: its tokenizer was enlarged and the model was not."
                 )
-            asked = len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
+            asked = soft + len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
             if self.context and asked > self.context:
                 raise ValueError(
-                    f"Prompt {number} has {len(row):,} tokens; with max_new_tokens={max_new_tokens} it "
+                    f"Prompt {number} has {soft + len(row):,} tokens; with max_new_tokens={max_new_tokens} it "
                     f"does not fit the context window of {self.context:,}: shorten it or use fewer "
                     "examples."
                 )
@@ -164,7 +169,8 @@ class LLM:
 
     def _answer_batch(self, rows: list[list[int]], options: dict, tick) -> list[Answer]:
         device, pad = self.model.device, self.tokenizer.pad_token_id
-        shared = _shared_length(rows) if self.can_share and options["num_beams"] == 1 else 0
+        can_share = self.can_share and options["num_beams"] == 1 and not soft_tokens(self.model)
+        shared = _shared_length(rows) if can_share else 0
         longest = max(map(len, rows))
         # [shared prefix | padding | rest]: padding in the middle, hidden by the mask, so that the
         # prefix is the same columns in every row. An encoder counts its positions from the first
@@ -175,7 +181,7 @@ class LLM:
         mask = [[1] * b + [0] * n + [1] * (len(r) - b) for r, b, n in zip(rows, before, padding)]
         ids, mask = torch.tensor(ids, device=device), torch.tensor(mask, device=device)
         extra = {}
-        if self.can_share and options["num_beams"] == 1 and longest > 1:
+        if can_share and longest > 1:
             extra["past_key_values"] = kvcache.read_prompts(
                 self.model, ids, mask, shared, options["max_new_tokens"]
             )
@@ -245,10 +251,23 @@ class _LogProbs:
         if self.last is not None:
             self.chosen.append(self.last.gather(1, tokens[:, None]).squeeze(1))
 
+    def __deepcopy__(self, memo):
+        return self  # peft's prompt tuning copies the options of generate: the notes belong here
+
     def finish(self, output) -> torch.Tensor:
         """Log-probabilities [rows, generated tokens]."""
         self._note(output[:, -1])
         return torch.stack(self.chosen, dim=1)
+
+
+def soft_tokens(model) -> int:
+    """How many learnt vectors peft puts before a text's tokens: prompt tuning, p-tuning, prefix tuning.
+
+    0 for a model without. peft's wrapper adds them: the model inside (``get_base_model``) knows nothing of
+    them.
+    """
+    configs = getattr(model, "peft_config", {}).values()
+    return sum(config.num_virtual_tokens for config in configs if config.is_prompt_learning)
 
 
 def _sees_everything(config) -> bool:
@@ -262,6 +281,12 @@ def _sees_everything(config) -> bool:
 def _shared_length(rows: list[list[int]]) -> int:
     """Number of first tokens all rows share, at most one less than the shortest row."""
     return len(os.path.commonprefix([row[:-1] for row in rows]))
+
+
+def _equal_parts(items: list, most: int) -> list[list]:
+    """As few parts as needed for at most ``most`` items each, of equal size."""
+    step = -(-len(items) // -(-len(items) // most))
+    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 def _cuda_devices() -> list[int]:

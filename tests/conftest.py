@@ -93,3 +93,26 @@ def seq2seq():
     with torch.no_grad():  # random T5 repeats one word for ever: shake it
         model.lm_head.weight.normal_(0, 0.5)
     return LLM(model, make_tokenizer(), "tiny-t5")
+
+
+SOFT = ["prompt tuning", "p-tuning", "prefix tuning"]
+
+
+def with_soft_prompt(llm, kind):
+    """Three learnt vectors before the tokens, large enough to be seen."""
+    from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+
+    from course_utils.models import LLM
+
+    config = {
+        "prompt tuning": PromptTuningConfig, "p-tuning": PromptEncoderConfig, "prefix tuning": PrefixTuningConfig,
+    }[kind]  # fmt: skip
+    task = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
+    sizes = {"encoder_hidden_size": 16} if kind == "p-tuning" else {}
+    torch.manual_seed(1)
+    tuned = get_peft_model(llm.model, config(num_virtual_tokens=3, task_type=task, **sizes))
+    with torch.no_grad():
+        for p in tuned.parameters():
+            if p.requires_grad:
+                p.normal_(0, 0.5)
+    return LLM(tuned.eval(), llm.tokenizer, llm.name)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from conftest import SOFT, with_soft_prompt
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from course_utils import finetune
@@ -58,6 +59,32 @@ def test_the_loss_is_the_models_own_and_the_mean_over_answer_tokens(family, requ
     counts = [e.answer_tokens for e in examples]
     mean = sum(n * c for n, c in zip(by_row, counts)) / sum(counts)
     assert mean == pytest.approx(ours.item(), abs=1e-5)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", SOFT)
+def test_the_loss_of_a_soft_prompt_is_the_models_own_also_beside_padding(family, kind, request):
+    bare = request.getfixturevalue(family)
+    examples = encode(bare, PROMPTS, ANSWERS)
+    without = finetune.nll(bare, examples)
+    llm = with_soft_prompt(bare, kind)
+    batch = collate(examples, pad_id=2, multiple=5)
+    assert torch.allclose(answer_loss(llm.model, batch), llm.model(**batch).loss, atol=1e-5)
+    alone = [llm.model(**collate([e], pad_id=2)).loss.item() for e in examples]
+    assert finetune.nll(llm, examples, batch_size=4) == pytest.approx(alone, abs=1e-4)
+    with llm.model.disable_adapter():
+        assert finetune.nll(llm, examples) == pytest.approx(without, abs=1e-5)
+    assert max(abs(a - b) for a, b in zip(alone, without)) > 0.05  # the soft prompt does something
+
+
+@BOTH
+@pytest.mark.parametrize("kind", SOFT)
+def test_a_soft_prompt_is_trained_and_nothing_else_moves(family, kind, request):
+    llm = with_soft_prompt(request.getfixturevalue(family), kind)
+    base = digest(llm.model.get_base_model().parameters())
+    log = finetune.train(llm, encode(llm, PROMPTS, ANSWERS), Recipe(3e-2, epochs=8, batch_size=6))
+    assert log[-1].loss < log[0].loss - 0.05 and all(step.grad_norm > 0 for step in log)
+    assert digest(llm.model.get_base_model().parameters()) == base
 
 
 def test_the_loss_does_not_depend_on_the_prompts_labels(causal):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_tokenizer
+from conftest import SOFT, make_tokenizer, with_soft_prompt
 
 from course_utils.models import LLM
 
@@ -71,6 +71,25 @@ def test_a_batch_answers_what_each_prompt_is_answered_alone(make, why):
     llm = shaken(make())
     found = [a.ids for a in llm.answer(PROMPTS, max_new_tokens=8)]
     assert found == [alone(llm, prompt, 8) for prompt in PROMPTS], why
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+@pytest.mark.parametrize("kind", SOFT)
+def test_a_soft_prompt_stands_before_each_prompt_of_a_batch(family, kind, request):
+    bare = request.getfixturevalue(family)
+    asked = [*PROMPTS, "w7 w8", PROMPTS[0], "w9 w40 w3"]  # two pairs of one length, one prompt twice
+    without = bare.answer(asked, max_new_tokens=6)
+    llm = with_soft_prompt(bare, kind)
+    found = llm.answer(asked, max_new_tokens=6, batch_size=2)
+    assert [a.ids for a in found] == [alone(llm, prompt, 6) for prompt in asked]
+    assert all(abs(a.log_prob - b.log_prob) > 1e-3 for a, b in zip(found, without))  # it does something
+
+
+def test_a_soft_prompt_takes_room_in_the_context_window(causal):
+    llm = with_soft_prompt(causal, "prompt tuning")
+    llm.answer(["w3 " * 20], max_new_tokens=llm.context - 23)
+    with pytest.raises(ValueError, match="23 tokens; with max_new_tokens=106"):
+        llm.answer(["w3 " * 20], max_new_tokens=llm.context - 22)
 
 
 def test_only_a_model_whose_layers_see_everything_shares_its_prompts():

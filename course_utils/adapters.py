@@ -6,6 +6,7 @@ heated ones, and is what week 3 detoxifies. :mod:`.studies.adapters` makes both.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -85,7 +86,7 @@ def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None)
         (temporary / "README.md").unlink(missing_ok=True)
         config = json.loads((temporary / CONFIG).read_text())
         config["base_model_name_or_path"] = llm.name  # not a folder of this machine
-        if not isinstance(config["target_modules"], str):  # a string is a pattern
+        if isinstance(config.get("target_modules"), list):  # a string is a pattern; a soft prompt has none
             config["target_modules"] = sorted(config["target_modules"])
         (temporary / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
         if dtype:
@@ -103,23 +104,26 @@ def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None)
 def load_adapter(llm: LLM, folder: Path | str, trainable: bool = False) -> LLM:
     """The model with the adapter around it: ``PeftModel.from_pretrained``, checked first.
 
-    The layers of ``llm.model`` are wrapped in place; its own weights do not change.
+    The layers of ``llm.model`` are wrapped in place; its own weights do not change. Nothing is touched
+    unless the file's weights are the adapter's, all of them, in name and shape.
 
     Raises
     ------
     CourseError
-        if the folder holds no adapter, its file is damaged, or it was made for another model.
+        if the model carries an adapter already, the folder holds none, its file is damaged, lacks weights
+        or holds others, or it was made for another model.
     """
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
     from safetensors import SafetensorError, safe_open
 
+    check_bare(llm)
     folder = Path(folder)
     if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
         raise CourseError(f"{folder} holds no adapter ({WEIGHTS} and {CONFIG}); save one there first.")
     try:
         base = json.loads((folder / CONFIG).read_text()).get("base_model_name_or_path")
-        with safe_open(folder / WEIGHTS, "pt"):
-            pass
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            kept = {name: file.get_slice(name).get_shape() for name in file.keys()}
     except (SafetensorError, ValueError, AttributeError, OSError) as error:
         raise CourseError(
             f"The adapter in {folder} is damaged ({type(error).__name__}); make or copy it again."
@@ -131,17 +135,62 @@ def load_adapter(llm: LLM, folder: Path | str, trainable: bool = False) -> LLM:
     if base not in (None, llm.name, llm.model.config.name_or_path):
         raise other
     try:
-        model = PeftModel.from_pretrained(llm.model, folder, is_trainable=trainable)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError) as error:
-        if base != llm.name:
-            raise other from error
+        wrong = _wrong_weights(llm.model, PeftConfig.from_pretrained(folder), kept)
+    except (RuntimeError, ValueError) as error:  # it names layers that the model has not
+        wrong = str(error)
+    if wrong and base != llm.name:
+        raise other
+    if wrong:
         raise CourseError(
-            f"The adapter in {folder} names {base}, but its layers or shapes are not this model's; make "
-            "or copy it again."
-        ) from error
+            f"The adapter in {folder} names {base}, but its layers or shapes are not this model's "
+            f"({wrong}); make or copy it again."
+        )
+    model = PeftModel.from_pretrained(llm.model, folder, is_trainable=trainable)
     return LLM(model.train(trainable), llm.tokenizer, llm.name)
+
+
+def check_bare(llm: LLM) -> None:
+    """Nothing, if the model carries no adapter.
+
+    Raises
+    ------
+    CourseError
+        if it does: its layers are changed in place, so that a second adapter would act in both models,
+        or replace the first.
+    """
+    if hasattr(llm.model, "peft_config"):
+        raise CourseError(
+            f"The model {llm.name} carries an adapter already; load the model again for another one, or put "
+            "the first into its weights: LLM(llm.model.merge_and_unload(), llm.tokenizer, llm.name)."
+        )
+
+
+def _wrong_weights(model, config, kept: dict[str, list[int]]) -> str:
+    """What is wrong with the shapes in an adapter's file, in a few words; nothing if they fit.
+
+    peft keeps random weights where the file lacks some, and drops those that it has too many.
+    """
+    from peft import get_peft_model, get_peft_model_state_dict
+
+    with torch.device("meta"):  # names and shapes, no numbers
+        twin = type(model)(copy.deepcopy(model.config))
+    config = copy.deepcopy(config)
+    config.base_model_name_or_path, config.inference_mode = None, True  # some kinds of start read weights
+    if hasattr(config, "init_lora_weights"):
+        config.init_lora_weights = False
+    twin = get_peft_model(twin, config)
+    needed, allowed = (
+        {n: list(p.shape) for n, p in get_peft_model_state_dict(twin, save_embedding_layers=also).items()}
+        for also in (False, True)
+    )
+    for what, names in (
+        ("is missing", needed.keys() - kept.keys()),
+        ("has no place", kept.keys() - allowed.keys()),
+        ("has another shape", {n for n in kept.keys() & allowed.keys() if kept[n] != allowed[n]}),
+    ):
+        if names:
+            return f"{min(names)} {what}" + (f", and {len(names) - 1} more" if names - {min(names)} else "")
+    return ""
 
 
 def load_shipped(name: str, llm: LLM | None = None) -> LLM:
@@ -151,7 +200,8 @@ def load_shipped(name: str, llm: LLM | None = None) -> LLM:
     Raises
     ------
     CourseError
-        for an unknown name, a damaged file, or a model other than the embedded one.
+        for an unknown name, a damaged file, a model other than the embedded one, or one that carries an
+        adapter already.
     """
     if name not in SHIPPED:
         raise CourseError(f"There is no adapter {name!r}; the course ships {' and '.join(SHIPPED)}.")
@@ -182,6 +232,7 @@ def wrap(llm: LLM) -> LLM:
     """The model with a fresh adapter of the shipped kind around it: LoRA on all linear layers."""
     from peft import LoraConfig, get_peft_model
 
+    check_bare(llm)
     check_lora(llm.model)
     kind = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type=kind)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import make_tokenizer
+from conftest import SOFT, make_tokenizer, with_soft_prompt
 
 from course_utils import adapters, finetune
 from course_utils.models import LLM, sha256
@@ -81,6 +81,74 @@ def test_shapes_that_do_not_fit_are_refused_in_words(tuned, base, tmp_path):
     save_file(tensors, folder / adapters.WEIGHTS)
     with pytest.raises(CourseError, match="names tiny-llama, but its layers or shapes"):
         adapters.load_adapter(base, folder)
+
+
+def test_a_model_that_carries_an_adapter_takes_no_second_one(tuned, base, tmp_path):
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    loaded = adapters.load_adapter(base, folder)
+    before = loaded.model(IDS).logits
+    for llm in (loaded, base):  # the wrapper, and the model whose layers it changed
+        with pytest.raises(CourseError, match="carries an adapter already; load the model again"):
+            adapters.load_adapter(llm, folder)
+        with pytest.raises(CourseError, match="carries an adapter already"):
+            adapters.wrap(llm)
+    assert torch.equal(loaded.model(IDS).logits, before)
+    merged = LLM(loaded.model.merge_and_unload(), base.tokenizer, base.name)
+    twice = adapters.load_adapter(merged, folder)  # as the sentence says
+    assert not torch.allclose(twice.model(IDS).logits, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("shipped", adapters.SHIPPED)
+def test_a_shipped_adapter_is_not_loaded_over_another(tuned, shipped):
+    with pytest.raises(CourseError, match="tiny-llama carries an adapter already"):
+        adapters.load_shipped(shipped, tuned)
+
+
+A, B = (f"base_model.model.model.layers.1.self_attn.v_proj.lora_{x}.weight" for x in "AB")
+OTHER = "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight"
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda tensors: tensors.pop(B), f"{B} is missing"),
+    (lambda tensors: [tensors.pop(A), tensors.pop(B)], f"{A} is missing, and 1 more"),
+    (lambda tensors: tensors.update({OTHER: torch.zeros(2, 32)}), f"{OTHER} has no place"),
+    (lambda tensors: tensors.update({A: torch.zeros(3, 32)}), f"{A} has another shape"),
+])  # fmt: skip
+def test_weights_missing_or_too_many_are_named_and_the_model_stays_bare(tuned, base, tmp_path, change, words):
+    from safetensors.torch import load_file, save_file
+
+    folder = adapters.save_adapter(tuned, tmp_path / "a")
+    whole = load_file(folder / adapters.WEIGHTS)
+    tensors = dict(whole)
+    change(tensors)
+    save_file(tensors, folder / adapters.WEIGHTS)
+    before = base.model(IDS).logits
+    with pytest.raises(CourseError) as error:
+        adapters.load_adapter(base, folder)
+    assert f"({words})" in str(error.value)
+    assert torch.equal(base.model(IDS).logits, before)
+    save_file(whole, folder / adapters.WEIGHTS)
+    assert torch.equal(adapters.load_adapter(base, folder).model(IDS).logits, tuned.model(IDS).logits)
+
+
+@pytest.mark.parametrize("options", [
+    {"init_lora_weights": "pissa"}, {"modules_to_save": ["lm_head"]}, {"bias": "all"}, {"use_rslora": True},
+    {"target_modules": ["q_proj", "embed_tokens"]}, {"layers_to_transform": [1]}, {"use_dora": True},
+], ids=lambda options: next(iter(options)))  # fmt: skip
+def test_adapters_of_other_kinds_pass_the_comparison_of_names(causal, base, tmp_path, options):
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(**{"r": 2, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"} | options)
+    tuned = LLM(get_peft_model(causal.model, config).eval(), causal.tokenizer, causal.name)
+    loaded = adapters.load_adapter(base, adapters.save_adapter(tuned, tmp_path / "a"))
+    assert torch.allclose(loaded.model(IDS).logits, tuned.model(IDS).logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", SOFT)
+def test_a_soft_prompt_is_saved_and_loaded(causal, base, tmp_path, kind):
+    tuned = with_soft_prompt(causal, kind)
+    loaded = adapters.load_adapter(base, adapters.save_adapter(tuned, tmp_path / "a"))
+    assert torch.equal(loaded.model(IDS).logits, tuned.model(IDS).logits)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])

@@ -475,6 +475,7 @@ POSITION_SLIPS = [
      lambda p, d: torch.where(torch.arange(d) % 2 == 0, (x := _angles(p, d, torch.arange(d) / d)).sin(), x.cos())),
     ("The exponent counts pairs: 2i/d, where i is the pair, not the column.",
      lambda p, d: torch.where(torch.arange(d) % 2 == 0, (x := _angles(p, d, 2 * torch.arange(d) / d)).sin(), x.cos())),
+    ("The exponent counts pairs: 2i/d, where i is the pair, not the column.", lambda p, d: _pairs(_angles(p, d, 2 * torch.arange(0, d, 2) / d))),
     ("Positions are counted from 0: use the position as it is.", lambda p, d: _pairs(_angles(p + 1, d))),
     ("The base is 10000.", lambda p, d: _pairs(_angles(p, d, base=1000))),
     ("Those are the angles; their sines and cosines are asked.", lambda p, d: _angles(p, d)),

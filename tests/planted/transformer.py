@@ -292,6 +292,7 @@ PLANTED = {
         (lambda p, d: turning(torch.arange(d // 2), d, p), "i/d"),
         (lambda p, d: torch.sin(p / 10000 ** (torch.arange(d) / d)), "Only sines"),
         (lambda p, d: turning(-torch.arange(0, d, 2), d, p), "multiplied"),
+        (lambda p, d: turning(2 * torch.arange(0, d, 2), d, p), "not the column"),
         (lambda p, d: turning(torch.arange(0, d, 2), d, p + 1), "counted from 0"),
         (lambda p, d: [f(p / 10000 ** (i / d)) for i, f in zip(range(d), [np.sin, np.cos] * d)], "the *same* angle"),
     ],

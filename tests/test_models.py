@@ -87,7 +87,7 @@ def test_where_the_models_own_probabilities_are_not_seen_none_are_claimed(causal
 
 def test_an_end_token_counts_once_and_padding_never(causal):
     new = torch.tensor([[5, 6, 2, 2, 2], [5, 6, 7, 8, 9], [2, 2, 2, 2, 2]])
-    answers = causal._to_answers(new, torch.ones(3, 5))
+    answers = causal.to_answers(new, torch.ones(3, 5))
     assert [(a.tokens, a.ended, a.log_prob) for a in answers] == [
         (3, True, 3),
         (5, False, 5),

@@ -26,6 +26,7 @@ def shown(monkeypatch):
 
 def test_show_stores_the_picture_and_the_words_and_closes_the_figure(monkeypatch):
     displayed = []
+    plt.close("all")  # what other tests have left open
     plt.plot([1, 2])
     monkeypatch.setattr("IPython.get_ipython", lambda: object())
     monkeypatch.setattr("IPython.display.display", lambda data, **kw: displayed.append((data, kw)))

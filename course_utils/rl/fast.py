@@ -200,9 +200,9 @@ def halve_frozen(llm: LLM, dtype: torch.dtype) -> None:
     So that the model can also be called outside of it, its forward brings its own.
     """
     base = llm.model.get_base_model()
-    head = base.get_output_embeddings()
+    head = set(base.get_output_embeddings().modules())  # several, where it carries an adapter
     for module in base.modules():
-        if isinstance(module, nn.Linear) and module is not head and not module.weight.requires_grad:
+        if isinstance(module, nn.Linear) and module not in head and not module.weight.requires_grad:
             module.to(dtype)
     for p in base.parameters():
         if p.dtype != dtype:

@@ -17,6 +17,10 @@ from ..models import LLM, Answer
 from ..settings import CourseError
 from .rollout import Rollout
 
+SAME = 1e-3  # nats: rounding moves a log-probability by less
+# Starts of LoRA that change the model's own weights, so that model and adapter together are what it was.
+MOVE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
 
 class Policy:
     """A peft model whose adapter is the policy and whose base is the reference, and a value head.
@@ -28,7 +32,7 @@ class Policy:
     Raises
     ------
     CourseError
-        if the model carries no adapter, or more than one.
+        if the model carries no adapter, more than one, or one that is not all gone when it is switched off.
     """
 
     mixed = False  # does it compute in lower precision where the processor gains by it?
@@ -44,6 +48,8 @@ class Policy:
                 f"The model carries {len(llm.model.peft_config)} adapters, and with all of them off the "
                 "reference would lack the earlier one; merge that into the weights first (merge_and_unload)."
             )
+        if why := _not_the_reference(llm.model):
+            raise CourseError(f"With its adapter off, this is not the model the policy starts from: {why}.")
         release_memory()  # a policy is one more model: what was freed before makes room
         self.llm = llm
         self.value_head = nn.Linear(self._width(), 1).to(llm.model.device)
@@ -54,6 +60,25 @@ class Policy:
         """What PPO trains: the adapter and the value head."""
         adapter = [p for p in self.llm.model.parameters() if p.requires_grad]
         return [*adapter, *self.value_head.parameters()]
+
+    @torch.no_grad()
+    def check_start(self) -> None:
+        """Nothing, if policy and reference are one model, as they are before the first step.
+
+        Raises
+        ------
+        CourseError
+            if a token's log-probability differs: the adapter learnt something before.
+        """
+        tokens = torch.arange(1, 6)[None]
+        probe = Rollout([[1, 2, 3]], tokens, tokens > 0, torch.tensor([True]), [""])
+        acting, reference = (self.outputs(probe, off)[0].float().log_softmax(-1) for off in (False, True))
+        gap = (acting - reference).abs().max().item()
+        if gap > SAME:
+            raise CourseError(
+                f"Before its first step the policy is {gap:.2f} nats from its reference, so its adapter learnt "
+                "something before; put that into the weights (merge_and_unload) and add a fresh adapter."
+            )
 
     def outputs(
         self, rollout: Rollout, reference: bool = False
@@ -140,6 +165,21 @@ class Policy:
         one = Rollout([[0]], token, token == 0, torch.tensor([True]), [""])
         self.llm.model.eval()
         return Policy.forward(self, one)[1].shape[-1]
+
+
+def _not_the_reference(model) -> str:
+    """Why the model without its adapter is another one than training starts from, and what to do; or nothing."""
+    config = model.active_peft_config
+    if config.is_prompt_learning:
+        return "a soft prompt is read by peft's wrapper alone, and the policy reads past it; use LoRA"
+    start = str(getattr(config, "init_lora_weights", ""))
+    if start.startswith(MOVE_THE_BASE):
+        return f"{start} changes the model's own weights at its start; use init_lora_weights=True"
+    if getattr(config, "bias", "none") not in ("none", False):
+        return f"bias={config.bias!r} trains biases of the model itself; use bias='none'"
+    weights = model.named_parameters()
+    stay = [n for n, p in weights if p.requires_grad and model.base_model.prefix not in n and "modules_to_save" not in n]
+    return f"{stay[0]} is trained and stays as it is; freeze it (requires_grad_(False))" if stay else ""
 
 
 def pad(rows: list[list[int]], pad_id: int, device) -> tuple[torch.Tensor, torch.Tensor]:

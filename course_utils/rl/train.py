@@ -45,9 +45,10 @@ def train(
     Raises
     ------
     CourseError
-        if the KL runs away (the weights of the last iteration whose KL was fine are put back), a score
-        is unusable, the kept run had another reward, there are fewer prompts than ``prompts_at_once``,
-        or no answer of the first iteration ends or holds a word. An interruption loses one iteration.
+        if policy and reference differ before the first step, the KL runs away (the weights of the last
+        iteration whose KL was fine are put back), a score is unusable, the kept run had another reward,
+        there are fewer prompts than ``prompts_at_once``, or no answer of the first iteration ends or holds
+        a word. An interruption loses one iteration.
     """
     if len(prompts) < prompts_at_once:
         raise CourseError(
@@ -80,6 +81,7 @@ def train(
     if len(log) == iterations:
         return log
     if not log:
+        policy.check_start()
         checkpoint.keep(log, State.UNTRAINED)
     now = [p.detach().clone() for _, p in named]  # as this step finds them: good, once its KL is fine
     start = time.monotonic() - (log[-1].seconds if log else 0.0)

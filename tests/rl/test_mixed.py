@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from test_fast import FAMILIES, PROMPTS, make, wrap
 
 from course_utils import finetune, preference, rl
+from course_utils.models import LLM
 from course_utils.rl.fast import halve_frozen
 
 CONFIG = rl.PPO(max_new_tokens=6, minibatch=4, group=2, epochs=1)
@@ -64,6 +66,21 @@ def test_frozen_weights_are_halved_only_where_that_pays_and_trained_ones_never(p
     # float32 is the output layer, from which log-probabilities come
     assert frozen == ({torch.bfloat16, torch.float32} if pays else {torch.float32})
     assert policy.llm.model.get_base_model().get_output_embeddings().weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("options", [
+    {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}, {"target_modules": ["q_proj", "lm_head"]},
+], ids=["trained whole", "adapted"])  # fmt: skip
+def test_an_output_layer_that_is_trained_stays_whole_for_the_reference_too(pays, options):
+    name, family = FAMILIES["llama"]
+    llm = make(name, **family)
+    policy = rl.FastPolicy(LLM(get_peft_model(llm.model, LoraConfig(r=4, **options)), llm.tokenizer, llm.name), mixed=True)
+    head = policy.llm.model.get_base_model().get_output_embeddings()
+    assert {p.dtype for p in head.parameters()} == {torch.float32}
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
+    first, second = (rl.step(policy, optimizer, PROMPTS, score, CONFIG, 0) for _ in range(2))
+    assert first.kl == 0.0 and first.first_ratio == 0.0
+    assert second.kl != 0.0 and second.first_ratio == 0.0
 
 
 def test_halved_weights_give_what_autocast_gives_to_the_last_bit_and_answer_outside_of_it():

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from conftest import SOFT, with_soft_prompt
 from peft import LoraConfig, get_peft_model
 
 from course_utils import rl
@@ -144,6 +145,70 @@ def test_04_a_model_with_two_adapters_is_refused_and_nothing_is_copied(causal):
     policy.llm.model.add_adapter("second", LoraConfig(r=2, target_modules=["q_proj"]))
     with pytest.raises(CourseError, match="2 adapters.*merge"):
         rl.Policy(policy.llm)
+
+
+@KINDS
+@pytest.mark.parametrize("options, words", [
+    ({"init_lora_weights": "pissa"}, "pissa changes the model's own weights.*init_lora_weights=True"),
+    ({"init_lora_weights": "pissa_niter_4"}, "pissa_niter_4 changes the model's own weights.*init_lora_weights=True"),
+    ({"init_lora_weights": "olora"}, "olora changes the model's own weights.*init_lora_weights=True"),
+    ({"bias": "all"}, "bias='all' trains biases of the model itself; use bias='none'"),
+    ({"bias": "lora_only"}, "bias='lora_only' trains biases of the model itself; use bias='none'"),
+])  # fmt: skip
+def test_04_an_adapter_that_moves_the_model_itself_is_refused(causal, kind, options, words):
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], **options)
+    llm = LLM(get_peft_model(causal.model, config), causal.tokenizer, causal.name)
+    with pytest.raises(CourseError, match=f"not the model the policy starts from: {words}"):
+        kind(llm)
+
+
+def test_04_a_trained_weight_outside_the_adapter_is_refused_and_frozen_it_is_not(causal):
+    llm = make_policy(causal).llm
+    norm = next(p for n, p in llm.model.named_parameters() if n.endswith("model.norm.weight"))
+    norm.requires_grad_(True)
+    with pytest.raises(CourseError, match=r"model.norm.weight is trained and stays.*freeze it"):
+        rl.Policy(llm)
+    norm.requires_grad_(False)
+    rl.Policy(llm)
+
+
+@pytest.mark.parametrize("soft", SOFT)
+def test_04_a_soft_prompt_is_refused(causal, soft):
+    with pytest.raises(CourseError, match="soft prompt is read by peft's wrapper alone.*use LoRA"):
+        rl.Policy(with_soft_prompt(causal, soft))
+
+
+@KINDS
+@pytest.mark.parametrize("module", ["lm_head", "norm", "embed_tokens"])
+def test_04_a_module_trained_whole_is_gone_in_the_reference(causal, kind, module):
+    """peft keeps the module it was, and switches back to it."""
+    fresh = make_policy(causal)  # an adapter of zeros: the bare model
+    rollout = rl.sample(fresh, PROMPTS, 6, 1.0, seed=0)
+    bare = evaluate(fresh, rollout, CONFIG)[0].detach()
+    fresh.llm.model.unload()
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], modules_to_save=[module], layers_to_transform=[1])
+    policy = kind(LLM(get_peft_model(causal.model, config), causal.tokenizer, causal.name))
+    policy.check_start()
+    with torch.no_grad():
+        for p in policy.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+        read = policy.read_frozen(rollout)
+        acting, reference = (evaluate(policy, read, CONFIG, off)[0] for off in (False, True))
+    assert torch.allclose(reference, bare, atol=1e-4)
+    assert not torch.allclose(acting, bare, atol=0.1)
+
+
+@KINDS
+def test_04_training_starts_only_where_policy_and_reference_are_one(causal, kind):
+    policy = make_policy(causal, kind=kind)
+    policy.check_start()
+    randomise(policy, 1)
+    before = [p.detach().clone() for p in policy.parameters()]
+    with pytest.raises(CourseError, match=r"is \d+\.\d\d nats from its reference.*merge_and_unload"):
+        rl.train(policy, PROMPTS, lambda texts: [0.0] * len(texts), CONFIG, iterations=1, prompts_at_once=2)
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters()))
+    merged = LLM(policy.llm.model.merge_and_unload(), causal.tokenizer, causal.name)
+    make_policy(merged, kind=kind).check_start()  # as the sentence says
 
 
 def test_09_whitening_is_over_the_whole_rollout(causal, monkeypatch):

@@ -1,7 +1,7 @@
 """The same work by two builds of the course, turn about: seconds, memory, and their ratios.
 
     python tests/benchmarks/against.py                      every work, against acb17b1, two pairs
-    python tests/benchmarks/against.py REV full lora        some works, against another revision
+    python tests/benchmarks/against.py REV full:24 lora     some works, one with 24 dialogues instead of 160
     python tests/benchmarks/against.py --pairs 3 acb17b1 week2/lab2_full_vs_peft.ipynb
 
 Each work runs in a process of its own, the other build's first: A B A B. Two processes of a work at

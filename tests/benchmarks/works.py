@@ -3,7 +3,7 @@
 Each function prepares one work and returns what is to be timed. It runs with whichever build is on
 ``PYTHONPATH``, so it uses only what both builds have; where a name has moved, it tries both places.
 
-As a program, ``works.py NAME`` prepares, prints "ready", waits for a line, works, and prints JSON.
+As a program, ``works.py NAME`` (or ``NAME:SIZE``, such as ``full:24``) prepares, prints "ready", waits for a line, works, and prints JSON.
 """
 
 import json
@@ -25,17 +25,17 @@ def examples(llm, count: int):
     return finetune.encode(llm, asked, rows["summary"])
 
 
-def full():
+def full(dialogues: int = 160):
     """Lab 2's full fine-tuning, checkpoints included."""
     from course_utils import finetune, models, settings
 
     llm = models.load_llm()
-    rows = examples(llm, 160)
+    rows = examples(llm, dialogues)
     folder = settings.current().cache / "runs" / "full"
     return lambda: losses(finetune.train(llm, rows, finetune.Recipe(1e-4, batch_size=4), folder))
 
 
-def lora():
+def lora(dialogues: int = 160):
     """Lab 2's LoRA training, checkpoints included."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -43,7 +43,7 @@ def lora():
     from course_utils import finetune, models, settings
 
     llm = models.load_llm()
-    rows = examples(llm, 160)
+    rows = examples(llm, dialogues)
     torch.manual_seed(0)
     config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
     llm = models.LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
@@ -162,8 +162,8 @@ def _seconds() -> float:
 
 
 if __name__ == "__main__":
-    name = sys.argv[1]
-    work = WORKS[name]() if name in WORKS else notebook(name)
+    name, _, size = sys.argv[1].partition(":")
+    work = WORKS[name](*([int(size)] if size else [])) if name in WORKS else notebook(name)
     print("ready", flush=True)
     input()
     cost, result = measured(work)

@@ -150,7 +150,8 @@ class FastPolicy(Policy):
     def write(self, prompts, group, max_new_tokens, temperature, seed):
         """As :meth:`Policy.write`; a decoder-only model's answers come side by side, with their trunk."""
         if self.llm.family == "encoder-decoder":
-            return super().write(prompts, group, max_new_tokens, temperature, seed)
+            with self.precision():  # frozen weights may be in bfloat16
+                return super().write(prompts, group, max_new_tokens, temperature, seed)
         rows = self.llm.encode_all(prompts, max_new_tokens)
         with self.precision():
             tokens, trunk = write(self.llm, rows, group, max_new_tokens, temperature, seed, self.frozen)

@@ -46,6 +46,14 @@ def test_the_first_ratio_is_exactly_one_and_the_first_kl_exactly_zero(pays):
     assert stats.kl == 0.0 and stats.first_ratio == 0.0
 
 
+@pytest.mark.parametrize("family", ["llama", "flan-t5", "bart"])
+def test_every_family_answers_with_halved_weights(pays, family):
+    name, options = FAMILIES[family]
+    policy = rl.FastPolicy(wrap(make(name, **options), "last"), mixed=True)
+    rollout = rl.sample(policy, PROMPTS, max_new_tokens=4, temperature=1.0, seed=0, group=2)
+    assert rollout.tokens.shape[0] == 6 and len(rollout.texts) == 6
+
+
 def test_a_prompts_log_probs_do_not_depend_on_the_prompts_beside_it(pays):
     policy = rl.FastPolicy(tiny(), mixed=True)
     rollout = rl.sample(policy, PROMPTS, 6, 1.0, seed=0, group=2)

@@ -651,7 +651,7 @@ EXERCISES = [
         "torch.arange(0, d, 2) / d are the exponents, one for each pair.",
         "Stack sine and cosine along a new last axis and flatten: they come out side by side.",
     ), returns=answers.tensor),
-    Exercise("transformer.6", "count a layer's parameters", count_parameters, _test_count_parameters, (
+    Exercise("transformer.6", "count a block's parameters", count_parameters, _test_count_parameters, (
         "Four square maps, two feed-forward maps, two norms.",
         "A map from a to b numbers has a·b weights and b biases; a norm has 2·d parameters.",
     ), returns=answers.whole),

@@ -44,8 +44,8 @@ def test_the_baseline_holds_only_what_is_still_there():
 def test_the_notebooks_are_in_the_readmes_order():
     names = [path.stem for path in ORDER]
     assert names.index("lab1_prompting_and_decoding") == names.index("5_compute_and_memory") - 1
-    assert names.index("lab2_full_vs_peft") == names.index("2_peft_from_the_inside") - 1
-    assert names[0] == "1_what_llms_do" and names[-1] == "3_shipping_it"
+    assert names.index("lab2_full_vs_peft") == names.index("2_lora_from_the_inside") - 1
+    assert names[0] == "1_what_llms_do" and names[-1] == "5_llm_applications"
 
 
 def test_notebooks_the_readme_does_not_name_come_last(tmp_path):

@@ -17,9 +17,12 @@ SHORT = {
     "Compute and memory": "week1/5_compute_and_memory",
     "Scaling laws": "week1/6_scaling_laws", "Domains": "week1/7_domains",
     "Instruction tuning": "week2/1_instruction_tuning", "Lab 2": "week2/lab2_full_vs_peft",
-    "PEFT from the inside": "week2/2_peft_from_the_inside",
+    "LoRA from the inside": "week2/2_lora_from_the_inside",
+    "Adapters": "week2/3_adapters_and_quantised_bases",
     "Reward models": "week3/1_reward_models", "Lab 3": "week3/lab3_rlhf_detox",
-    "Beyond PPO": "week3/2_beyond_ppo", "Shipping it": "week3/3_shipping_it",
+    "Beyond PPO": "week3/2_beyond_ppo",
+    "Reasoning": "week3/3_reasoning_with_verifiable_rewards",
+    "Making it cheap": "week3/4_making_it_cheap", "LLM applications": "week3/5_llm_applications",
 }  # fmt: skip
 
 

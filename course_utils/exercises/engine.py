@@ -34,14 +34,20 @@ from .guard import (
 
 NOTEBOOKS = (
     "what", "transformer", "families", "building", "lab1", "compute", "scaling", "domains", "quiz1",
-    "tuning", "lab2", "peft", "quiz2",
-    "reward", "lab3", "beyond", "shipping", "quiz3",
+    "tuning", "lab2", "peft", "adapters", "quiz2",
+    "reward", "lab3", "beyond", "reasoning", "cheap", "applications", "quiz3",
 )  # fmt: skip
 
 # What moved to another notebook and kept its id: records of learners hold it.
 MOVED = {
     "what.4": "building", "what.5": "building", "what.6": "building", "what.7": "building",
     "scaling.7": "domains", "scaling.8": "domains", "scaling.p2": "domains",
+    "peft.6": "adapters", "peft.7": "adapters", "peft.8": "adapters", "peft.9": "adapters",
+    "peft.r3": "adapters", "peft.r4": "adapters",
+    "shipping.1": "cheap", "shipping.8": "cheap", "shipping.2": "cheap", "shipping.3": "cheap",
+    "shipping.7": "cheap", "shipping.p1": "cheap", "shipping.p2": "cheap",
+    "shipping.4": "reasoning", "shipping.p3": "reasoning",
+    "shipping.5": "applications", "shipping.6": "applications", "shipping.p4": "applications",
 }  # fmt: skip
 
 

@@ -189,6 +189,7 @@ GUESSES: list[Number | Choice | Order] = [
            ("low and low", "low and high", "high and low", "high and high")),
     share("peft.p3", "squares in 8 of 576 directions"),
     share("peft.p4", "gain without the 8 largest directions"),
+    Number("adapters.p1", "NLL lost by four bits with a scale per row", near=0.3, unit=" nats"),
     Order("reward.p1", "five summaries, best first", "ABCDE"),
     Number("reward.p2", "kappa of two who never agree on a toxic text", near=0.1, low=-1, high=1),
     Number("reward.p3", "P(A > C) after 8 of 10 twice", near=0.02, low=0, high=1),
@@ -199,9 +200,9 @@ GUESSES: list[Number | Choice | Order] = [
     Number("lab3.p2", "the policy's first loss", near=0.001, form=".3f"),
     share("beyond.p1", "insults left at n = 64, of those at n = 1", near=0.15),
     Choice("beyond.p2", "the chosen answers under DPO", ("more likely", "less likely")),
+    count("shipping.p3", "sums right by the best of three ways", of=20, near=2),
     Number("shipping.p1", "NLL lost by INT8 arithmetic", near=0.2, unit=" nats"),
     share("shipping.p2", "file size with half of the weights at 0", near=0.05),
-    count("shipping.p3", "sums right by the best of three ways", of=20, near=2),
     count("shipping.p4", "questions answered by thought and action", of=8, near=1),
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .answers import Wrong, something
+from .engine import home
 from .guard import SECONDS
 
 
@@ -26,8 +27,8 @@ class Question:
 
     @property
     def notebook(self) -> str:
-        """The part of the id before the dot: ``quiz1`` of ``quiz1.3``."""
-        return self.id.split(".")[0]
+        """Where it stands: ``quiz1`` for ``quiz1.3``, unless it has moved."""
+        return home(self.id)
 
     @property
     def title(self) -> str:

@@ -323,7 +323,7 @@ ITEMS = [
         ("both are equally good", "It shows no difference; a small one may be there."),
         ("cannot tell; at most .03 either way", "Say what the interval rules out."),
     ),
-    # ------------------------------------------------------------ PEFT from the inside
+    # ------------------------------------------------------------ LoRA from the inside
     _ask(
         "peft.r1", "LoRA at step 0, with B = 0: which matrix has a gradient?", "b",
         ("A", "Its gradient contains the factor B, which is 0."),
@@ -337,6 +337,25 @@ ITEMS = [
         ("it is doubled", "r stands below the line."),
     ),
     _ask(
+        "peft.r5", "Eight of 576 directions hold two thirds of an update's squares. What does that make plausible?", "b",
+        ("that the weight itself has rank 8", "The weight's first directions held far less."),
+        ("that an update of rank 8 can be nearly enough", "It was measured: most of the gain was in those directions."),
+        ("that 98 % of the weights can be deleted", "It is the *change* that is nearly of low rank."),
+    ),
+    _ask(
+        "peft.r6", "Rank 4 is fed into a layer of 1,000 inputs and 1,000 outputs. Which share of the layer's weights is trained?", "b",
+        ("0.4 %", "You counted A or B, not both."),
+        ("0.8 %", "4 · 2,000 of 1,000,000."),
+        ("4 %", "r · (in + out), divided by in · out."),
+    ),
+    _ask(
+        "peft.r7", "A sweep compares ranks 4 and 64 at one learning rate. What may it fail to show?", "c",
+        ("which of the two trains more weights", "That is counted, not measured."),
+        ("which of the two takes more memory", "That is counted as well."),
+        ("which is better at its own best rate", "The best rate can differ with the rank, so the axis mixes two things."),
+    ),
+    # ------------------------------------------------------------ Adapters and quantised bases
+    _ask(
         "peft.r3", "What does prompt tuning train?", "c",
         ("the words of the prompt", "Words cannot be changed by a gradient; vectors can."),
         ("the embedding table", "It is frozen, like the rest of the model."),
@@ -349,10 +368,22 @@ ITEMS = [
         ("into the scales of the INT8 rows", "They are fixed when the base is rounded."),
     ),
     _ask(
-        "peft.r5", "Eight of 576 directions hold two thirds of an update's squares. What does that make plausible?", "b",
-        ("that the weight itself has rank 8", "The weight's first directions held far less."),
-        ("that an update of rank 8 can be nearly enough", "It was measured: most of the gain was in those directions."),
-        ("that 98 % of the weights can be deleted", "It is the *change* that is nearly of low rank."),
+        "adapters.r1", "Two adapters of rank 4 are mixed half and half, exactly. Which rank may the mixture need?", "c",
+        ("4", "Each has four directions of its own; together they need not fit into four."),
+        ("16", "Ranks add; they do not multiply."),
+        ("8", "Stack the As and the Bs: four directions from each."),
+    ),
+    _ask(
+        "adapters.r2", "Why do four-bit formats give each block of 64 weights a scale of its own?", "a",
+        ("one large weight then coarsens 63 others, not a whole row", "The scale follows the largest of those that share it."),
+        ("so that the scales can be trained", "They are computed once and fixed."),
+        ("because memory is read 64 bits at a time", "64 weights of 4 bits are 256 bits; the reason is precision."),
+    ),
+    _ask(
+        "adapters.r3", "What is lost when an adapter is merged into its base?", "b",
+        ("quality: the outputs change", "They are equal up to rounding."),
+        ("the choice: it can no longer be switched off or exchanged", "The detour is part of the weights now."),
+        ("speed: the layer has become larger", "The product has the weight's own shape."),
     ),
     # ------------------------------------------------------------ Reward models
     _ask(
@@ -446,5 +477,67 @@ ITEMS = [
         ("comparisons of two answers", "A model compares, by the principles."),
         ("lists of forbidden words", "Principles are sentences, and a model applies them."),
         ("none on harmlessness: they write principles", "A model criticises, revises and compares; a weak judge is a weak teacher."),
+    ),
+    # ------------------------------------------------------------ Reasoning with verifiable rewards
+    _ask(
+        "reasoning.r1", "What is a verifiable reward?", "b",
+        ("a score from a model that people have checked", "That is still a learnt judge."),
+        ("a rule that a program applies, such as comparing a result", "No judge has to be trained, and none can be flattered."),
+        ("a rating that two annotators agree on", "Agreement is not a program."),
+    ),
+    _ask(
+        "reasoning.r2", "Eight samples per problem, and three of them are right in the mean. What does pass@8 count?", "c",
+        ("the share of right samples, 3 of 8", "That is pass@1, estimated from eight."),
+        ("the problems on which most samples agree", "That is majority voting, which needs no key to the answers."),
+        ("the problems with at least one right sample", "It says what could be reached, if a checker picked."),
+    ),
+    _ask(
+        "reasoning.r3", "All eight answers of a GRPO group are wrong. What does the group teach?", "a",
+        ("nothing: every advantage is 0", "Equal rewards leave no difference to the group's mean."),
+        ("to avoid all eight", "Without one better answer there is nothing to prefer."),
+        ("the answer that was nearly right", "A rule of right or wrong does not see nearness."),
+    ),
+    _ask(
+        "reasoning.r4", "A rule gives 1 if the right number *occurs* in the text. What will training find?", "b",
+        ("shorter chains of thought", "Nothing in the rule asks for brevity."),
+        ("texts that name many numbers", "Each further number is another chance."),
+        ("correct expressions only", "They earn no more than a list of guesses does."),
+    ),
+    _ask(
+        "reasoning.r5", "Majority voting over 16 samples helps a model most that is right in", "c",
+        ("2 % of its samples, its errors all alike", "Then the majority is wrong, and surer of it."),
+        ("98 % of its samples", "There is hardly anything left to gain."),
+        ("45 % of its samples, its errors scattered", "No single wrong answer gets as many votes."),
+    ),
+    # ------------------------------------------------------------ Making it cheap
+    _ask(
+        "cheap.r1", "A row of weights is stored in INT8. What is its scale?", "a",
+        ("its largest size divided by 127", "Then the largest weight becomes ±127."),
+        ("its mean divided by 127", "A larger weight would not fit."),
+        ("127 divided by its largest size", "That is the scale's inverse."),
+    ),
+    _ask(
+        "cheap.r2", "Half of a matrix is set to 0 and saved as before. What becomes smaller?", "c",
+        ("the file", "A stored zero takes as many bytes as any number."),
+        ("the time of a product", "Zeros are multiplied like other numbers."),
+        ("neither", "Only formats and kernels made for zeros gain from them."),
+    ),
+    _ask(
+        "cheap.r3", "What does a student learn from in distillation?", "b",
+        ("from the teacher's weights", "They have other shapes."),
+        ("from the teacher's distribution over next tokens", "It says which other tokens would have done, too."),
+        ("from the teacher's training texts alone", "Then the teacher would not be needed."),
+    ),
+    _ask(
+        "cheap.r4", "What does a key-value cache save?", "a",
+        ("computing earlier tokens again for each new one", "Their keys and values do not change."),
+        ("memory", "It costs memory, to save time."),
+        ("reading the weights", "They are read for every new token."),
+    ),
+    _ask(
+        "cheap.r5", "Eight requests are answered in one batch. What does each of them notice?", "c",
+        ("a quarter of the waiting", "A batch makes nobody's answer come sooner."),
+        ("another text", "Up to rounding, each answer is its own."),
+        ("perhaps a longer wait, while more are served in all", "Throughput against latency."),
     ),
 ]  # fmt: skip

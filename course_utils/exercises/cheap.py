@@ -1,16 +1,14 @@
-"""Shipping a model: reference answers and their tests."""
+"""Making it cheap: reference answers and their tests."""
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 
 import torch
 from torch.nn import functional as F
 
 from . import answers
-from .cases import alike, brief, compare, same_gradient
+from .cases import brief, compare, same_gradient
 from .engine import Exercise, Wrong
 
 # ------------------------------------------------------------ shipping.1 INT8, row by row
@@ -240,201 +238,6 @@ def _test_distillation_loss(theirs):
     compare(theirs, distillation_loss, cases, slips)
     same_gradient(theirs, distillation_loss, cases[0][1])
 
-
-# ------------------------------------------------------------ shipping.4 spot the bug: eval
-
-
-def tree_value(node):
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -tree_value(node.operand)
-    if isinstance(node, ast.BinOp):
-        left, right = tree_value(node.left), tree_value(node.right)
-        if isinstance(node.op, ast.Add):
-            return left + right
-        if isinstance(node.op, ast.Sub):
-            return left - right
-        if isinstance(node.op, ast.Mult):
-            return left * right
-        if isinstance(node.op, ast.Div):
-            return left / right
-    raise ValueError(f"not allowed: {ast.unparse(node)}")
-
-
-CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0), ("1250 * 0.04", 50.0))
-REFUSED = (
-    ("().__class__", "an attribute came through: from any object it leads to everything Python can do"),
-    ("print(1)", "a call was carried out: the model decides what runs on your machine"),
-    ("abs(-1) + 1", "a call inside an operation was carried out"),
-    ("price * 3", "a name was looked up: the model could read any variable"),
-    ("2 ** 9", "an operation that is not on the list was carried out"),
-    ("5 // 2", "an operation that is not on the list was carried out"),
-    ("5 % 2", "an operation that is not on the list was carried out"),
-    ("1 << 9", "an operation that is not on the list was carried out"),
-    ("6 ^ 3", "an operation that is not on the list was carried out"),
-    ("2 @ 3", "an operation that is not on the list was carried out"),
-    ("6 & 3", "an operation that is not on the list was carried out"),
-    ("'ab' * 3", "a text is not a number, even though it is in the tree as a constant"),
-    ("True + 1", "True came through: isinstance(True, int) holds. Compare the type itself"),
-    ("-True", "True came through: isinstance(True, int) holds. Compare the type itself"),
-    ("2j * 2j", "only whole numbers and fractions are allowed, no complex ones"),
-    ("+3", "a sign in front that is not a minus came through"),
-    ("~3", "a sign in front that is not a minus came through"),
-    ("2 - +1", "a sign in front that is not a minus came through"),
-    ("not 0", "a sign in front that is not a minus came through"),
-    ("1 < 2", "a comparison came through"),
-    ("[1, 2][0]", "an index came through: a list is not on the list"),
-    ("1 if 2 else 3", "a condition came through"),
-    ("3 and 4", "a condition came through"),
-    ("None", "None is not a number, even though it is in the tree as a constant"),
-    ("1 + (lambda: 2)()", "a function inside an operation was carried out"),
-    ("1 + (x := 2)", "an assignment was carried out"),
-)  # fmt: skip
-
-
-def _test_tree_value(theirs):
-    def run(text):
-        return theirs(ast.parse(text, mode="eval").body)
-
-    for text, value in CALCULATED:
-        try:
-            got = run(text)
-        except ValueError as error:
-            raise Wrong(f"{text} was refused ({error}). Numbers, + - * / and a minus in front are all allowed.") from error
-        if got is None:
-            raise Wrong(f"For {text} your function returned None: is `return` missing somewhere?")
-        if not alike(got, value) or isinstance(got, bool):
-            steps = sum(isinstance(node, ast.BinOp | ast.UnaryOp) for node in ast.walk(ast.parse(text)))
-            inside = " Does each side of an operation go through tree_value itself?" if steps > 1 else ""
-            raise Wrong(f"{text} is {value}; yours is {brief(got)}.{inside}")
-    for text, why in REFUSED:
-        try:
-            got = run(text)
-        except ValueError:
-            continue
-        except NotImplementedError:
-            raise
-        except Exception as error:
-            raise Wrong(f"{text!r} ended in {type(error).__name__}: {error}. Refuse what you do not know with a ValueError.") from error
-        if got is None and text != "None":
-            raise Wrong(f"{text!r} came back as None, as if it had a value. Refuse what you do not know with a ValueError.")
-        raise Wrong(f"{text!r}: {why}.")
-
-
-# ------------------------------------------------------------ shipping.5 read an action
-
-
-def read_action(text):
-    own = re.split(r"(?m)^Observation:", text)[0]
-    found = re.search(r"Action:\s*(\w+)\[(.*?)\]", own)
-    return (found[1], found[2].strip()) if found else None
-
-
-def _reading(pattern=r"Action:\s*(\w+)\[(.*?)\]", flags=0, pick=0, cut=r"(?m)^Observation:"):
-    def slip(text):
-        own = re.split(cut, text)[0] if cut else text
-        found = [(m[1], m[2]) for m in re.finditer(pattern, own, flags)]
-        return found[pick] if found else None
-
-    return slip
-
-
-def _test_read_action(theirs):
-    texts = (
-        ("", "I add the two.\nAction: Calculate[(2 + 3) * 4]\nObservation: 5\nThought: Done.\nAction: Finish[5]"),
-        ("two actions at once: the first counts", "Action: Search[a red boat]\nAction: Finish[red]"),
-        ("a name with brackets that is no action", "I once used Python[3] for it.\nAction: Look_up[notes 1 to 4]"),
-        ("another tool", "Action: Translate[water]"),
-        ("two pairs of brackets in one line", "Action: Search[red boat] or Search[blue boat]"),
-        ("a name is one word", "Action: I shall use Search[a key]"),
-        ("no action, though there are brackets", "The list is Note[1] and Note[2]."),
-        ("no action", "I should look it up."),
-        ("the only action comes after an invented observation", "I think.\nObservation: 3\nThought: so\nAction: Finish[3]"),
-        ("the invented observation is the very first line", "Observation: 3\nAction: Finish[3]"),
-        ("the word in the middle of a line", "My Observation: none yet.\nAction: Search[key]"),
-        ("blanks around the argument", "Action: Search[ a lost key ]"),
-    )
-    slips = [
-        ("You believed an observation that the model *invented*: what comes after it rests on nothing.", _reading(cut=None)),
-        ("You took the last action of the text; the first one counts, and the tool has not answered yet.", _reading(cut=None, pick=-1)),
-        ("You took the last action; the first one counts.", _reading(pick=-1)),
-        ("The argument goes on to the *last* ] of its line: it ends at the first.", _reading(r"Action:\s*(\w+)\[(.*)\]")),
-        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:\s*(.*?)\[(.*?)\]")),
-        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:.*?(\w+)\[(.*?)\]")),
-        ("The argument goes on to the *last* ] of the text: a pattern with .* takes as much as it can.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S)),
-        ("The argument goes on to the *last* ] of the text, and over the invented observation.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S, cut=None)),
-        ("Any name with square brackets passes for an action: it must follow `Action:`.", _reading(r"(\w+)\[(.*?)\]")),
-        ("An invented observation in the very first line was believed.", _reading(cut=r"\nObservation:")),
-        ("Only a line that *begins* with Observation: is invented; elsewhere the word is the model's own.", _reading(cut="Observation:")),
-        ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Finish)\[(.*?)\]")),
-        ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Search|Finish)\[(.*?)\]")),
-        ("The argument ended at a round bracket: it ends at ].", _reading(r"Action:\s*(\w+)\[(.*?)[\])]")),
-        ("A name may hold more than letters: Look_up is one.", _reading(r"Action:\s*([A-Za-z]+)\[(.*?)\]")),
-        ("Name and argument are exchanged.", lambda t: read_action(t) and read_action(t)[::-1]),
-        ("There is an action in the text, and you returned None.", lambda t: None),
-        ("Where there is no action the answer is None, so that the loop can count the failure.", lambda t: read_action(t) or ("", "")),
-    ]
-
-    def same(a, b):  # blanks around the argument may stay or go
-        return a == b if a is None or b is None else (a[0], a[1].strip()) == (b[0], b[1].strip())
-
-    compare(theirs, read_action, [(remark, (text,)) for remark, text in texts], slips, same)
-
-
-# ------------------------------------------------------------ shipping.6 a guard
-
-
-def guarded(draw, is_bad, tries):
-    for attempt in range(tries):
-        text = draw(attempt)
-        if not is_bad(text):
-            return text
-    return None
-
-
-def _test_guarded(theirs):
-    def run(texts, tries):
-        asked = []
-
-        def draw(attempt):
-            asked.append(attempt)
-            if len(asked) > tries + 3:
-                raise Wrong(f"With tries = {tries} you drew {len(asked)} times and went on: stop after {tries}, with None.")
-            if tries == 0:
-                raise Wrong("With tries = 0 nothing may be drawn: the answer is None.")
-            if attempt not in range(tries):
-                raise Wrong(f"With tries = {tries} you called draw({attempt}): the draws are numbered 0 to {tries - 1}.")
-            return texts[attempt]
-
-        return theirs(draw, lambda text: "idiot" in text, tries), asked
-
-    got, asked = run(["Bo is an idiot.", "Bo is late.", "never"], 3)
-    if got == "Bo is an idiot.":
-        raise Wrong("The bad text was let through.")
-    if asked[:1] != [0]:
-        raise Wrong(f"The first draw should be draw(0); you asked for {asked}.")
-    if len(set(asked)) < len(asked):
-        raise Wrong(f"You asked for the same draw twice, {asked}: draw once per number, and keep the text.")
-    if got is None:
-        raise Wrong("The second draw was good and was not used: try again before you give up.")
-    if len(asked) > 2:
-        raise Wrong("You went on drawing after a good text: each draw costs seconds.")
-    if got != "Bo is late.":
-        raise Wrong(f"Expected the first good text, 'Bo is late.'; got {got!r}.")
-    for texts, tries, want, drawn in (
-        (["Bo is late.", "idiot"], 2, "Bo is late.", 1), (["idiot 1", "idiot 2", "idiot 3", "fine"], 3, None, 3), (["an idiot", "fine"], 1, None, 1),
-        (["idiot", "idiot", "idiot", "fine"], 4, "fine", 4), (["idiot", "", "fine"], 3, "", 2), (["fine"], 0, None, 0),
-    ):  # fmt: skip
-        got, asked = run(texts, tries)
-        if want is None and got is not None and "idiot" in got:
-            raise Wrong(f"All {tries} draws were bad and {got!r} was returned: when the tries are used up, return None.")
-        if want == "" and got != "":
-            raise Wrong("The second draw was an empty text. It is not bad, and you did not return it: ask is_bad alone.")
-        if got != want or len(asked) != drawn:
-            raise Wrong(f"With tries = {tries} and the draws {texts} you drew {len(asked)} times and returned {got!r}; wanted: {drawn} times, and {want!r}.")
-
-
 # ------------------------------------------------------------ shipping.7 what an answer costs
 
 
@@ -477,18 +280,6 @@ EXERCISES = [
         "Both log-distributions come from logits divided by the temperature. KL weights their difference with the teacher's probabilities.",
         "Over which axis is a distribution, and over which do you average? log_softmax stays finite where a softmax is 0.",
     ), "The teacher's whole distribution, not only its first choice.", answers.tensor),
-    Exercise("shipping.4", "spot the bug: now it can only calculate", tree_value, _test_tree_value, (
-        "List what is allowed and refuse the rest. A list of what is forbidden always misses something.",
-        "Three kinds of node are enough: ast.Constant, ast.UnaryOp, ast.BinOp. Which operators, and which types of constants?",
-    ), "What is not on the list cannot happen, whatever the model writes.", answers.maybe(answers.something)),
-    Exercise("shipping.5", "read an action", read_action, _test_read_action, (
-        "First cut off what the model may not write: everything from an 'Observation:' at the beginning of a line on.",
-        "re.search finds the first match. Inside the brackets a pattern with .*? stops at the first ].",
-    ), "A missing action is a result too: None.", answers.maybe(answers.tuple_of(answers.text, answers.text, words="a name and its argument"))),
-    Exercise("shipping.6", "a guard that tries again", guarded, _test_guarded, (
-        "At most `tries` draws, numbered 0, 1, 2 …; the first that is not bad is the answer.",
-        "Return from inside the loop. What is left to return after it?",
-    ), "Better no answer than a bad one, and not more draws than needed.", answers.maybe(answers.text)),
     Exercise("shipping.7", "what a thousand answers cost", cost_per_thousand, _test_cost_per_thousand, (
         "How many seconds do a thousand answers take?",
         "The price is for 3,600 seconds.",

@@ -1,0 +1,135 @@
+"""LLM applications: reference answers and their tests."""
+
+from __future__ import annotations
+
+import re
+
+from . import answers
+from .cases import compare
+from .engine import Exercise, Wrong
+
+# ------------------------------------------------------------ shipping.5 read an action
+
+
+def read_action(text):
+    own = re.split(r"(?m)^Observation:", text)[0]
+    found = re.search(r"Action:\s*(\w+)\[(.*?)\]", own)
+    return (found[1], found[2].strip()) if found else None
+
+
+def _reading(pattern=r"Action:\s*(\w+)\[(.*?)\]", flags=0, pick=0, cut=r"(?m)^Observation:"):
+    def slip(text):
+        own = re.split(cut, text)[0] if cut else text
+        found = [(m[1], m[2]) for m in re.finditer(pattern, own, flags)]
+        return found[pick] if found else None
+
+    return slip
+
+
+def _test_read_action(theirs):
+    texts = (
+        ("", "I add the two.\nAction: Calculate[(2 + 3) * 4]\nObservation: 5\nThought: Done.\nAction: Finish[5]"),
+        ("two actions at once: the first counts", "Action: Search[a red boat]\nAction: Finish[red]"),
+        ("a name with brackets that is no action", "I once used Python[3] for it.\nAction: Look_up[notes 1 to 4]"),
+        ("another tool", "Action: Translate[water]"),
+        ("two pairs of brackets in one line", "Action: Search[red boat] or Search[blue boat]"),
+        ("a name is one word", "Action: I shall use Search[a key]"),
+        ("no action, though there are brackets", "The list is Note[1] and Note[2]."),
+        ("no action", "I should look it up."),
+        ("the only action comes after an invented observation", "I think.\nObservation: 3\nThought: so\nAction: Finish[3]"),
+        ("the invented observation is the very first line", "Observation: 3\nAction: Finish[3]"),
+        ("the word in the middle of a line", "My Observation: none yet.\nAction: Search[key]"),
+        ("blanks around the argument", "Action: Search[ a lost key ]"),
+    )
+    slips = [
+        ("You believed an observation that the model *invented*: what comes after it rests on nothing.", _reading(cut=None)),
+        ("You took the last action of the text; the first one counts, and the tool has not answered yet.", _reading(cut=None, pick=-1)),
+        ("You took the last action; the first one counts.", _reading(pick=-1)),
+        ("The argument goes on to the *last* ] of its line: it ends at the first.", _reading(r"Action:\s*(\w+)\[(.*)\]")),
+        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:\s*(.*?)\[(.*?)\]")),
+        ("A name is letters, digits and _ alone, and it stands right after Action:.", _reading(r"Action:.*?(\w+)\[(.*?)\]")),
+        ("The argument goes on to the *last* ] of the text: a pattern with .* takes as much as it can.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S)),
+        ("The argument goes on to the *last* ] of the text, and over the invented observation.", _reading(r"Action:\s*(\w+)\[(.*)\]", re.S, cut=None)),
+        ("Any name with square brackets passes for an action: it must follow `Action:`.", _reading(r"(\w+)\[(.*?)\]")),
+        ("An invented observation in the very first line was believed.", _reading(cut=r"\nObservation:")),
+        ("Only a line that *begins* with Observation: is invented; elsewhere the word is the model's own.", _reading(cut="Observation:")),
+        ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Finish)\[(.*?)\]")),
+        ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Search|Finish)\[(.*?)\]")),
+        ("The argument ended at a round bracket: it ends at ].", _reading(r"Action:\s*(\w+)\[(.*?)[\])]")),
+        ("A name may hold more than letters: Look_up is one.", _reading(r"Action:\s*([A-Za-z]+)\[(.*?)\]")),
+        ("Name and argument are exchanged.", lambda t: read_action(t) and read_action(t)[::-1]),
+        ("There is an action in the text, and you returned None.", lambda t: None),
+        ("Where there is no action the answer is None, so that the loop can count the failure.", lambda t: read_action(t) or ("", "")),
+    ]
+
+    def same(a, b):  # blanks around the argument may stay or go
+        return a == b if a is None or b is None else (a[0], a[1].strip()) == (b[0], b[1].strip())
+
+    compare(theirs, read_action, [(remark, (text,)) for remark, text in texts], slips, same)
+
+
+# ------------------------------------------------------------ shipping.6 a guard
+
+
+def guarded(draw, is_bad, tries):
+    for attempt in range(tries):
+        text = draw(attempt)
+        if not is_bad(text):
+            return text
+    return None
+
+
+def _test_guarded(theirs):
+    def run(texts, tries):
+        asked = []
+
+        def draw(attempt):
+            asked.append(attempt)
+            if len(asked) > tries + 3:
+                raise Wrong(f"With tries = {tries} you drew {len(asked)} times and went on: stop after {tries}, with None.")
+            if tries == 0:
+                raise Wrong("With tries = 0 nothing may be drawn: the answer is None.")
+            if attempt not in range(tries):
+                raise Wrong(f"With tries = {tries} you called draw({attempt}): the draws are numbered 0 to {tries - 1}.")
+            return texts[attempt]
+
+        return theirs(draw, lambda text: "idiot" in text, tries), asked
+
+    got, asked = run(["Bo is an idiot.", "Bo is late.", "never"], 3)
+    if got == "Bo is an idiot.":
+        raise Wrong("The bad text was let through.")
+    if asked[:1] != [0]:
+        raise Wrong(f"The first draw should be draw(0); you asked for {asked}.")
+    if len(set(asked)) < len(asked):
+        raise Wrong(f"You asked for the same draw twice, {asked}: draw once per number, and keep the text.")
+    if got is None:
+        raise Wrong("The second draw was good and was not used: try again before you give up.")
+    if len(asked) > 2:
+        raise Wrong("You went on drawing after a good text: each draw costs seconds.")
+    if got != "Bo is late.":
+        raise Wrong(f"Expected the first good text, 'Bo is late.'; got {got!r}.")
+    for texts, tries, want, drawn in (
+        (["Bo is late.", "idiot"], 2, "Bo is late.", 1), (["idiot 1", "idiot 2", "idiot 3", "fine"], 3, None, 3), (["an idiot", "fine"], 1, None, 1),
+        (["idiot", "idiot", "idiot", "fine"], 4, "fine", 4), (["idiot", "", "fine"], 3, "", 2), (["fine"], 0, None, 0),
+    ):  # fmt: skip
+        got, asked = run(texts, tries)
+        if want is None and got is not None and "idiot" in got:
+            raise Wrong(f"All {tries} draws were bad and {got!r} was returned: when the tries are used up, return None.")
+        if want == "" and got != "":
+            raise Wrong("The second draw was an empty text. It is not bad, and you did not return it: ask is_bad alone.")
+        if got != want or len(asked) != drawn:
+            raise Wrong(f"With tries = {tries} and the draws {texts} you drew {len(asked)} times and returned {got!r}; wanted: {drawn} times, and {want!r}.")
+
+# ------------------------------------------------------------ shipping.7 what an answer costs
+
+
+EXERCISES = [
+    Exercise("shipping.5", "read an action", read_action, _test_read_action, (
+        "First cut off what the model may not write: everything from an 'Observation:' at the beginning of a line on.",
+        "re.search finds the first match. Inside the brackets a pattern with .*? stops at the first ].",
+    ), "A missing action is a result too: None.", answers.maybe(answers.tuple_of(answers.text, answers.text, words="a name and its argument"))),
+    Exercise("shipping.6", "a guard that tries again", guarded, _test_guarded, (
+        "At most `tries` draws, numbered 0, 1, 2 …; the first that is not bad is the answer.",
+        "Return from inside the loop. What is left to return after it?",
+    ), "Better no answer than a bad one, and not more draws than needed.", answers.maybe(answers.text)),
+]  # fmt: skip

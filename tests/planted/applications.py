@@ -1,0 +1,183 @@
+"""LLM applications: wrong and right answers."""
+
+import functools
+import itertools
+import re
+
+from course_utils.exercises import applications
+
+# ---------------------------------------------------------------- wrong
+
+
+def last_action(text):
+    found = re.findall(r"Action:\s*(\w+)\[(.*?)\]", text)
+    return (found[-1][0], found[-1][1].strip()) if found else None
+
+
+def first_action(text):
+    found = re.search(r"Action:\s*(\w+)\[(.*?)\]", text)
+    return (found[1], found[2].strip()) if found else None
+
+
+def greedy_action(text):
+    found = re.search(r"Action:\s*(\w+)\[(.*)\]", text, re.S)
+    return (found[1], found[2].strip()) if found else None
+
+
+def own_part(text):
+    return re.split(r"(?m)^Observation:", text)[0]
+
+
+def matched(pattern, flags=0, pick=0):
+    def read(text):
+        found = re.findall(pattern, own_part(text), flags)
+        return found[pick] if found else None
+
+    return read
+
+
+def same_draw(draw, is_bad, tries):
+    for _ in range(tries):
+        text = draw(0)
+        if not is_bad(text):
+            return text
+    return draw(1)
+
+
+def first_draw_only(draw, is_bad, tries):
+    return None if is_bad(draw(0)) else draw(0)
+
+
+def one_try(draw, is_bad, tries):
+    text = draw(0)
+    return None if is_bad(text) else text
+
+
+def returns_the_last(draw, is_bad, tries):
+    for attempt in range(tries):
+        text = draw(attempt)
+        if not is_bad(text):
+            break
+    return text
+
+
+def judges_the_last_again(draw, is_bad, tries):
+    text, drawn = draw(0), 1
+    while is_bad(text) and drawn < tries:
+        text, drawn = draw(drawn), drawn + 1
+    return None if is_bad(text) else text
+
+
+def never_ends(draw, is_bad, tries):
+    attempt = 0
+    while is_bad(draw(attempt)):
+        attempt = (attempt + 1) % tries
+    return draw(attempt)
+
+
+def counts_from_1(draw, is_bad, tries):
+    for attempt in range(1, tries + 1):
+        text = draw(attempt)
+        if not is_bad(text):
+            return text
+    return None
+
+
+def draws_all_first(draw, is_bad, tries):
+    return next((text for text in [draw(n) for n in range(tries)] if not is_bad(text)), None)
+
+
+def after_a_newline_only(text):
+    return applications.read_action(re.split(r"\nObservation:", text)[0].replace("Observation:", "seen:"))
+
+
+PLANTED = {
+    "shipping.5": [
+        (last_action, "last action"),
+        (greedy_action, "*last* ]"),
+        (first_action, "*invented*"),
+        (lambda text: None, "returned None"),
+        (matched(r"Action:\s*(\w+)\[(.*)\]"), "*last* ] of its line"),
+        (matched(r"Action:\s*(.*?)\[(.*?)\]"), "letters, digits and _ alone"),
+        (after_a_newline_only, "very first line"),
+        (matched(r"Action:\s*(\w+)\[(.*?)\]", pick=-1), "the first one counts"),
+        (matched(r"Action:\s*(\w+)\[(.*)\]", re.S), "*last* ]"),
+        (matched(r"(\w+)\[(.*?)\]"), "must follow `Action:`"),
+        (matched(r"Action:\s*(Calculate|Finish)\[(.*?)\]"), "any name"),
+        (matched(r"Action:\s*([A-Za-z]+)\[(.*?)\]"), "more than letters"),
+        (lambda text: applications.read_action(text.split("Observation:")[0]), "*begins* with"),
+        (lambda text: (applications.read_action(text) or (None, None))[::-1] if applications.read_action(text) else None, "exchanged"),
+        (lambda text: applications.read_action(text) or ("", ""), "is None"),
+        (lambda text: "{}[{}]".format(*applications.read_action(text) or ("", "")), "a name and its argument"),
+    ],
+    "shipping.6": [
+        (same_draw, "same draw twice"),
+        (first_draw_only, "try again"),
+        (one_try, "try again"),
+        (judges_the_last_again, "nothing may be drawn"),
+        (returns_the_last, "tries are used up"),
+        (lambda draw, is_bad, tries: draw(0), "let through"),
+        (never_ends, "same draw twice"),
+        (lambda draw, is_bad, tries: next((draw(n) for n in itertools.count() if not is_bad(draw(n))), None), "same draw twice"),
+        (lambda draw, is_bad, tries: next(t for t in map(draw, itertools.count()) if not is_bad(t)), "numbered 0 to 2"),
+        (counts_from_1, "draw(0)"),
+        (draws_all_first, "went on drawing"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if t and not is_bad(t)), None), "empty text"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(3)) if not is_bad(t)), None), "tries = 1"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), False), "a text, or None"),
+    ],
+}  # fmt: skip
+
+EQUIVALENT = {
+    "shipping.5": {"found[2].strip() → found[2]": "blanks around the argument may stay"},
+}
+
+# ---------------------------------------------------------------- right
+
+
+def splits_lines(text):
+    for line in text.splitlines():
+        if line.startswith("Observation:"):
+            return None
+        if m := re.search(r"Action: (\w+)\[([^\]]*)\]", line):
+            return m[1], m[2]
+
+
+def cuts_then_searches(text):
+    found = re.search(r"Action:\s*(\w+)\[(.*?)\]", re.split(r"(?m)^Observation:", text)[0])
+    return found.groups() if found else None
+
+
+def text_methods(text):
+    head = ("\n" + text).split("\nObservation:")[0]
+    if "Action:" not in head:
+        return None
+    rest = head.split("Action:", 1)[1]
+    if "[" not in rest or "]" not in rest:
+        return None
+    name, rest = rest.split("[", 1)
+    return (name.strip(), rest.split("]", 1)[0]) if name.strip().isidentifier() else None
+
+
+def while_loop(draw, is_bad, tries):
+    attempt = 0
+    while attempt < tries:
+        text = draw(attempt)
+        if not is_bad(text):
+            return text
+        attempt += 1
+
+
+RIGHT = {
+    "shipping.5": [
+        splits_lines,
+        cuts_then_searches,
+        text_methods,
+        lambda text: list(applications.read_action(text) or []) or None,
+    ],
+    "shipping.6": [
+        while_loop,
+        lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), None),
+        lambda draw, is_bad, tries: functools.reduce(lambda found, n: found if found is not None else (None if is_bad(t := draw(n)) else t), range(tries), None),
+    ],
+}  # fmt: skip

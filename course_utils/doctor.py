@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from . import models
 from .settings import CourseError, cpu_features, current
 
@@ -51,7 +53,10 @@ def _packages() -> Line:
         return "packages", True, "no requirements.txt beside the package: not compared", ""
     lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
     wrong = []
-    for name, pin in (line.split("==") for line in lines if "==" in line):
+    for wanted in (Requirement(line) for line in lines if "==" in line):
+        if wanted.marker and not wanted.marker.evaluate():  # a package that other platforms need
+            continue
+        name, pin = wanted.name, str(wanted.specifier).removeprefix("==")
         try:
             have = importlib.metadata.version(name).split("+")[0]
         except importlib.metadata.PackageNotFoundError:

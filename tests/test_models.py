@@ -8,6 +8,8 @@ import math
 import multiprocessing
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -520,3 +522,10 @@ def test_config_of_llama_is_shared():
         num_key_value_heads=1,
     )), make_tokenizer(), "t")  # fmt: skip
     assert llm.can_share and "decoder-only" in repr(llm)
+
+
+def test_bitsandbytes_is_imported_without_a_word():
+    pytest.importorskip("bitsandbytes")
+    code = "import course_utils.models, bitsandbytes.functional"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

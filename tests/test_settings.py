@@ -154,13 +154,14 @@ def test_doctor_notices_a_missing_model_and_a_wrong_pin(monkeypatch, tmp_path):
 
     monkeypatch.setattr(models, "SMOLLM2", replace(models.SMOLLM2, package="no_such_package"))
     pins = tmp_path / "requirements.txt"
-    pins.write_text("numpy==0.0.1\nnot-a-package==1.0\n# comment\n")
+    pins.write_text("numpy==0.0.1\nnot-a-package==1.0\n# comment\nelsewhere==2.0; sys_platform == 'none'\n")
     monkeypatch.setattr(doctor, "REQUIREMENTS", pins)
     lines = {what: (good, finding, cure) for what, good, finding, cure in doctor.examine(False)}
     assert (
         not lines["SmolLM2-135M-Instruct"][0] and "pip install" in lines["SmolLM2-135M-Instruct"][2]
     )
     assert not lines["packages"][0] and "not-a-package missing" in lines["packages"][1]
+    assert "elsewhere" not in lines["packages"][1]
 
 
 def test_a_cause_is_one_line_on_stderr_not_a_traceback(capsys):

@@ -6,7 +6,6 @@ Where the embedded model's file comes from is :mod:`.weights`; what one does wit
 from __future__ import annotations
 
 import json
-import logging
 import math
 import warnings
 from pathlib import Path
@@ -43,10 +42,6 @@ POINTER = b"version https://git-lfs"  # what git leaves in place of a file that 
 
 # peft asks transformers for an attribute under its old name, once for every model it wraps.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-
-# bitsandbytes, which peft imports where it is installed, warns on processors with AVX512-BF16 that a package
-# for faster generation in 4 bits is missing. Training does not use it.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def source(settings: Settings | None = None) -> str:

@@ -310,13 +310,14 @@ def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> 
     if torch.device(device).type == "cuda":
         return torch.cuda.memory_allocated(device)
     if release:
-        gc.collect()
         release_memory()
     return psutil.Process().memory_info().rss
 
 
 def release_memory() -> None:
-    """Give freed blocks back to the system where its C library can (Linux with glibc)."""
+    """Free what nobody holds, models in circles of references too, and give the blocks back to the
+    system where its C library can (Linux with glibc)."""
+    gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError, TypeError):

@@ -238,6 +238,112 @@ def _test_distillation_loss(theirs):
     compare(theirs, distillation_loss, cases, slips)
     same_gradient(theirs, distillation_loss, cases[0][1])
 
+
+# ------------------------------------------------------------ cheap.1 what one verifying pass yields
+
+
+def accepted(draft, wanted):
+    n = 0
+    while n < len(draft) and draft[n] == wanted[n]:
+        n += 1
+    return list(wanted[: n + 1])
+
+
+def _test_accepted(theirs):
+    cases = [
+        ("", ([5, 8, 2, 9], [5, 8, 7, 9, 4])), ("the first token is refused", ([3, 8, 2], [6, 8, 2, 1])),
+        ("the whole draft is right", ([4, 11, 6], [4, 11, 6, 13])), ("no draft at all", ([], [17])),
+        ("a token that comes twice", ([7, 7, 2, 7], [7, 7, 7, 7, 5])), ("", ([12], [12, 3])), ("", ([9, 3, 1, 6], [9, 4, 1, 6, 2])),
+    ]  # fmt: skip
+
+    def prefix(draft, wanted):
+        return len(accepted(draft, wanted)) - 1
+
+    def equal(draft, wanted):
+        return [d for d, w in zip(draft, wanted) if d == w]
+
+    slips = [
+        ("The pass gives one token more: after the last equal one stands the model's own choice, `wanted` at that place.", lambda d, w: list(d[: prefix(d, w)])),
+        ("After the first difference nothing counts: the model chose the later tokens after a text that is no longer the answer.", lambda d, w: [*equal(d, w), w[prefix(d, w)]]),
+        ("After the first difference nothing counts: the model chose the later tokens after a text that is no longer the answer.", equal),
+        ("The token after the last equal one is the model's choice, not the draft's.", lambda d, w: list(d[: prefix(d, w) + 1])),
+        ("You took all that the model wants. Behind a wrong draft token its wishes belong to another text.", lambda d, w: list(w)),
+        ("All or nothing: keep the equal beginning of a draft that goes wrong later.", lambda d, w: list(w) if d == w[:-1] else [w[0]]),
+        ("One place is counted as different that is equal, or the other way round: compare draft[0] with wanted[0].", lambda d, w: accepted(d, w[1:] + w[:1])),
+        ("That is the number of accepted tokens; asked are the tokens.", prefix),
+        ("One token too many: the model's choice *behind* a refused token belongs to another text.", lambda d, w: list(w[: prefix(d, w) + 2])),
+    ]  # fmt: skip
+    compare(theirs, accepted, cases, slips)
+
+
+# ------------------------------------------------------------ cheap.2 a timetable without waiting
+
+
+def timetable(lengths, slots):
+    free, table = [0] * slots, []
+    for n in lengths:
+        slot = free.index(min(free))
+        table.append((slot, free[slot]))
+        free[slot] += n
+    return table
+
+
+def _test_timetable(theirs):
+    cases = [
+        ("", ([3, 9, 4, 2, 6], 2)), ("", ([7, 2, 5, 11, 1, 3, 8], 3)), ("one slot", ([4, 1, 6], 1)),
+        ("more slots than requests", ([5, 2], 4)), ("two slots become free at once", ([4, 4, 4, 9, 2], 2)),
+        ("no request", ([], 2)), ("", ([1, 13, 1, 1, 1, 2, 1, 4], 2)),
+    ]  # fmt: skip
+
+    def own_slot(lengths, slots):
+        free, table = [0] * slots, []
+        for i, n in enumerate(lengths):
+            table.append((i % slots, free[i % slots]))
+            free[i % slots] += n
+        return table
+
+    def batches(lengths, slots):
+        table, start = [], 0
+        for first in range(0, len(lengths), slots):
+            table += [(slot, start) for slot in range(len(lengths[first : first + slots]))]
+            start += max(lengths[first : first + slots])
+        return table
+
+    def reordered(turn):
+        def slip(lengths, slots):
+            order = sorted(range(len(lengths)), key=lambda i: turn * lengths[i])
+            table = dict(zip(order, timetable([lengths[i] for i in order], slots)))
+            return [table[i] for i in range(len(lengths))]
+
+        return slip
+
+    def other(pick=lambda free: free.index(min(free)), gap=0, first=0):
+        def slip(lengths, slots):
+            free, table = [first] * slots, []
+            for n in lengths:
+                slot = pick(free)
+                table.append((slot, free[slot]))
+                free[slot] += n + gap
+            return table
+
+        return slip
+
+    slips = [
+        ("Those are static batches: a slot need not wait for the slowest of its batch.", batches),
+        ("The slots take turns in your table. The next request goes to whichever slot is free first.", own_slot),
+        ("The requests go in the order in which they came: yours are sorted, the shortest first.", reordered(1)),
+        ("The requests go in the order in which they came: yours are sorted, the longest first.", reordered(-1)),
+        ("A slot that begins at step 4 and needs 3 steps is busy at 4, 5 and 6: step 7 is free.", other(gap=1)),
+        ("A slot is used one step too early: one that begins at step 4 and needs 3 steps is busy until 6.", other(gap=-1)),
+        ("The first step has the number 0.", other(first=1)),
+        ("Of several free slots the one with the lowest number is taken.", other(pick=lambda free: len(free) - 1 - free[::-1].index(min(free)))),
+        ("Every pair is turned round: the slot comes first, then the step.", lambda lengths, slots: [(b, a) for a, b in timetable(lengths, slots)]),
+        ("You gave the steps at which requests *end*.", lambda lengths, slots: [(a, b + n) for (a, b), n in zip(timetable(lengths, slots), lengths)]),
+        ("The slot that is busy longest got the next request.", other(pick=lambda free: free.index(max(free)))),
+    ]  # fmt: skip
+    compare(theirs, timetable, cases, slips)
+
+
 # ------------------------------------------------------------ shipping.7 what an answer costs
 
 
@@ -261,6 +367,7 @@ def _test_cost_per_thousand(theirs):
     compare(theirs, cost_per_thousand, cases, slips, same=lambda a, b: abs(a - b) < 1e-6 * abs(b))
 
 
+TABLE = answers.list_of(answers.tuple_of(answers.whole, answers.whole), "a list of pairs (slot, first step)")
 PAIR = answers.tuple_of(answers.tensor, answers.tensor, words="two tensors, the integers and the scales")
 
 EXERCISES = [
@@ -280,6 +387,14 @@ EXERCISES = [
         "Both log-distributions come from logits divided by the temperature. KL weights their difference with the teacher's probabilities.",
         "Over which axis is a distribution, and over which do you average? log_softmax stays finite where a softmax is 0.",
     ), "The teacher's whole distribution, not only its first choice.", answers.tensor),
+    Exercise("cheap.1", "what one verifying pass yields", accepted, _test_accepted, (
+        "Go through both lists side by side from the front. Where is the first difference, if there is one?",
+        "`wanted` is one longer than the draft: even a draft that is right all through is followed by a token of the model's.",
+    ), "One pass yields between one token and the whole draft plus one.", answers.wholes),
+    Exercise("cheap.2", "a timetable without waiting", timetable, _test_timetable, (
+        "Remember for each slot the step at which it becomes free.",
+        "The next request goes to the slot with the smallest such number; then add the request's length to it.",
+    ), "A slot that is free takes the next request at once: nobody waits for the slowest neighbour.", TABLE),
     Exercise("shipping.7", "what a thousand answers cost", cost_per_thousand, _test_cost_per_thousand, (
         "How many seconds do a thousand answers take?",
         "The price is for 3,600 seconds.",

@@ -203,6 +203,8 @@ GUESSES: list[Number | Choice | Order] = [
     count("shipping.p3", "sums right by the best of three ways", of=20, near=2),
     Number("shipping.p1", "NLL lost by INT8 arithmetic", near=0.2, unit=" nats"),
     share("shipping.p2", "file size with half of the weights at 0", near=0.05),
+    Number("cheap.p1", "tokens per forward pass with prompt lookup", near=0.3, low=1, high=11, form=".1f"),
+    share("cheap.p2", "steps of continuous batching, of those of static batches"),
     count("shipping.p4", "questions answered by thought and action", of=8, near=1),
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Making it cheap: wrong and right answers."""
 
+import heapq
 import math
 import operator
 
@@ -27,6 +28,37 @@ def product_in(kind):
         return ((x / step).round().to(kind) @ integers.to(kind).T).float() * step * scale.T
 
     return product
+
+
+def static(lengths, slots):
+    table, start = [], 0
+    while lengths:
+        batch, lengths = lengths[:slots], lengths[slots:]
+        table += [(slot, start) for slot, _ in enumerate(batch)]
+        start += max(batch)
+    return table
+
+
+def in_turn(lengths, slots):
+    return [(i % slots, sum(lengths[i % slots : i : slots])) for i in range(len(lengths))]
+
+
+def by_length(sign):
+    def planned(lengths, slots):
+        order = sorted(range(len(lengths)), key=lambda i: sign * lengths[i])
+        rows = cheap.timetable([lengths[i] for i in order], slots)
+        return [rows[order.index(i)] for i in range(len(lengths))]
+
+    return planned
+
+
+def last_free(lengths, slots):
+    free, table = [0] * slots, []
+    for n in lengths:
+        slot = max(range(slots), key=lambda s: (-free[s], s))
+        table.append((slot, free[slot]))
+        free[slot] += n
+    return table
 
 
 PLANTED = {
@@ -95,6 +127,31 @@ PLANTED = {
         (lambda s, t, T: cheap.distillation_loss(s, t, T).item(), "no gradient"),
         (lambda s, t, T: T**2 * ((p := (t / T).softmax(-1) + 1e-9) * (p / ((s / T).softmax(-1) + 1e-9)).log()).sum(-1).mean(), "makes it wrong"),
         (lambda s, t, T: T**2 * ((p := (t / T).softmax(-1).clamp(min=1e-6)) * (p / (s / T).softmax(-1).clamp(min=1e-6)).log()).sum(-1).mean(), "sure of other words"),
+    ],
+    "cheap.1": [
+        (lambda d, w: [a for a, b in zip(d, w) if a == b], "no longer the answer"),
+        (lambda d, w: w, "You took all"),
+        (lambda d, w: d[: len(cheap.accepted(d, w)) - 1], "one token more"),
+        (lambda d, w: d[: len(cheap.accepted(d, w))], "not the draft's"),
+        (lambda d, w: w if d == w[:-1] else w[:1], "All or nothing"),
+        (lambda d, w: len(cheap.accepted(d, w)) - 1, "a list of whole numbers"),
+        (lambda d, w: w[: len(cheap.accepted(d, w)) + 1], "One token too many"),
+        (lambda d, w: w[: next(i for i, t in enumerate(d) if t != w[i]) + 1], "whole draft is right"),
+        (lambda d, w: cheap.accepted(d, w[1:] + w[:1]), "compare draft[0]"),
+    ],
+    "cheap.2": [
+        (static, "static batches"),
+        (in_turn, "take turns"),
+        (lambda lengths, slots: cheap.timetable(sorted(lengths), slots), "should give"),
+        (by_length(1), "the shortest first"),
+        (by_length(-1), "the longest first"),
+        (lambda lengths, slots: [(s, first + 1) for s, first in cheap.timetable(lengths, slots)], "has the number 0"),
+        (lambda lengths, slots: cheap.timetable([n + 1 for n in lengths], slots), "step 7 is free"),
+        (lambda lengths, slots: cheap.timetable([n - 1 for n in lengths], slots), "too early"),
+        (lambda lengths, slots: [(b, a) for a, b in cheap.timetable(lengths, slots)], "turned round"),
+        (lambda lengths, slots: [(a, b + n) for (a, b), n in zip(cheap.timetable(lengths, slots), lengths)], "*end*"),
+        (lambda lengths, slots: [first for _, first in cheap.timetable(lengths, slots)], "a list of pairs"),
+        (last_free, "lowest number"),
     ],
     "shipping.7": [
         (lambda tokens, speed, price: 1000 * tokens / speed * price, "per *hour*"),
@@ -176,6 +233,41 @@ def one_position_at_a_time(student, teacher, temperature):
     return total / len(student) * temperature**2
 
 
+def accepted_from_behind(draft, wanted):
+    return next(wanted[: n + 1] for n in range(len(draft), -1, -1) if draft[:n] == wanted[:n])
+
+
+def accepted_with_a_break(draft, wanted):
+    result = []
+    for have, want in zip([*draft, None], wanted):
+        result.append(want)
+        if have != want:
+            break
+    return result
+
+
+def timetable_with_a_heap(lengths, slots):
+    heap = [(0, slot) for slot in range(slots)]
+    table = []
+    for n in lengths:
+        start, slot = heapq.heappop(heap)
+        table.append((slot, start))
+        heapq.heappush(heap, (start + n, slot))
+    return table
+
+
+def timetable_step_by_step(lengths, slots):
+    left, table, step, waiting = [0] * slots, [], 0, list(lengths)
+    while waiting:
+        for slot in range(slots):
+            if waiting and left[slot] == 0:
+                left[slot] = waiting.pop(0)
+                table.append([slot, step])
+        left = [max(0, n - 1) for n in left]
+        step += 1
+    return table
+
+
 RIGHT = {
     "shipping.1": [
         quantise_in_numpy,
@@ -196,6 +288,8 @@ RIGHT = {
         lambda s, t, T: T**2 * F.kl_div(F.log_softmax(s / T, -1), F.softmax(t / T, -1), reduction="none").sum(-1).mean(),
         lambda s, t, T: T**2 * (F.cross_entropy(s / T, (t / T).softmax(-1)) + ((t / T).softmax(-1) * (t / T).log_softmax(-1)).sum(-1).mean()),
     ],
+    "cheap.1": [accepted_from_behind, accepted_with_a_break],
+    "cheap.2": [timetable_with_a_heap, timetable_step_by_step],
     "shipping.7": [
         lambda tokens, speed, price: tokens / speed * price / 3.6,
         lambda tokens, speed, price: np.float64(1000 * tokens) / (speed * 3600) * price,

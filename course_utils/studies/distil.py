@@ -22,9 +22,9 @@ from . import write
 
 DROPPED = range(2, 30, 5)  # of 30 layers
 LOSSES, SEEDS = ("cross-entropy", "distilled"), (0, 1)
-UPDATES, BATCH, PART, RATE, WARMUP = 40, 8, 4, 3e-4, 3
-MEASURED = (10, 20, 40)  # after so many updates
-TEST = 24  # held-out dialogues
+UPDATES, BATCH, PART, RATE, WARMUP = 32, 8, 4, 3e-4, 3
+MEASURED = (8, 16, 32)  # after so many updates
+TEST = 16  # held-out dialogues
 
 
 def teacher() -> LLM:

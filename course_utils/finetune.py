@@ -38,7 +38,7 @@ from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
     "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
-    "encode_pair", "encode_text", "evaluating", "in_parts", "make_batches", "memory_in_use",
+    "encode_pair", "encode_text", "evaluating", "in_parts", "make_batches", "mean_loss", "memory_in_use",
     "mixed_precision", "nll", "release_memory", "schedule", "train", "update",
 ]  # fmt: skip
 
@@ -48,6 +48,7 @@ NO_MEMORY = "out of memory|not enough memory|allocate memory"  # in the words of
 RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would take a fifth of the time
 RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
 MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
+VALIDATE_EVERY = 8  # steps between two looks at rows that are not trained on
 SEEDS_APART = 100_003  # of two runs' dropout: more than a run has steps, and prime
 
 
@@ -79,6 +80,7 @@ class Step:
     tokens: int  # all tokens read, prompts included, padding not
     seconds: float  # since the start, resumed parts included
     memory: int = 0  # bytes this update needed beyond what was in use before training
+    validation: float | None = None  # mean loss on other rows, nats per token, after it; None: not measured
 
 
 # ---------------------------------------------------------------- loss
@@ -142,6 +144,14 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
                 result[i] = -part.mean().item()
             bar.at(start + len(chosen))
     return result
+
+
+def mean_loss(llm: LLM, examples: Sequence[Example]) -> float:
+    """Mean loss per answer token over all examples, nats, computed as training computes it."""
+    with mixed_precision(str(llm.model.device), cache_enabled=False):
+        losses = nll(llm, examples)
+    sizes = [_count_predicted(llm.model, e) for e in examples]
+    return sum(loss * size for loss, size in zip(losses, sizes)) / sum(sizes)
 
 
 @contextmanager
@@ -342,6 +352,7 @@ def train(
     folder: Path | str | None = None,
     on_step: Callable[[Step, int], None] | None = None,
     title: str = "training",
+    validation: Sequence[Example] = (),
 ) -> list[Step]:
     """Update the model's trainable weights in place and return the log; the model ends in eval mode.
 
@@ -355,6 +366,7 @@ def train(
         run is read and not repeated. Delete the folder to train afresh.
     on_step : called with each :class:`Step` and the number of steps, for a plot.
     title : stands before the bar that a person sees meanwhile (:mod:`course_utils.progress`).
+    validation : rows not trained on, whose loss every ``VALIDATE_EVERY``-th step and the last one notes.
 
     Raises
     ------
@@ -368,7 +380,7 @@ def train(
         weights.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
         fused=device.type == "cpu",  # one pass over the weights, no temporary copies
     )  # fmt: skip
-    data = [[e.ids, e.labels] for e in examples]
+    data = [[[e.ids, e.labels] for e in rows] for rows in (examples, validation) if rows]
     checkpoint = Checkpoint(folder, [llm.name, asdict(recipe), data], weights, optimizer, Step)
     log = checkpoint.load()
     if len(log) == len(plan):  # a finished run was read
@@ -409,7 +421,11 @@ def train(
                     memory_in_use(device, release=True)
                 seconds = before + time.monotonic() - start - saving
                 tokens = sum(len(e.ids) for e in rows)
-                log.append(Step(number, loss, rate, norm, tokens, seconds, used - at_rest))
+                looked, began = None, time.monotonic()
+                if validation and ((number + 1) % VALIDATE_EVERY == 0 or number + 1 == len(plan)):
+                    looked = mean_loss(llm, validation)
+                saving += time.monotonic() - began  # as little a part of training as a checkpoint
+                log.append(Step(number, loss, rate, norm, tokens, seconds, used - at_rest, looked))
                 bar.at(number + 1, f"loss {loss:.2f}")
                 if on_step:
                     on_step(log[-1], len(plan))

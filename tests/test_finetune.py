@@ -249,6 +249,45 @@ def test_an_interrupted_run_goes_on_to_the_same_loss_curve(causal, tmp_path, sto
     assert digest(causal.model.parameters()) == final
 
 
+@BOTH
+def test_validation_is_measured_every_eighth_step_and_changes_no_training(family, request, tmp_path):
+    llm = request.getfixturevalue(family)
+    start = copy.deepcopy(llm.model.state_dict())
+    rows, others = encode(llm, PROMPTS[:4], ANSWERS[:4]), encode(llm, PROMPTS[4:], ANSWERS[4:])
+    recipe = Recipe(3e-3, epochs=5, batch_size=2)  # ten steps
+    alone = [step.loss for step in finetune.train(llm, rows, recipe)]
+    llm.model.load_state_dict(start)
+    log = finetune.train(llm, rows, recipe, tmp_path, validation=others)
+    assert [step.loss for step in log] == alone
+    assert [n for n, step in enumerate(log, 1) if step.validation is not None] == [8, 10]
+    batch = collate(others, llm.tokenizer.pad_token_id)
+    assert log[-1].validation == pytest.approx(answer_loss(llm.model, batch).item(), rel=2e-2)
+    assert finetune.train(llm, rows, recipe, tmp_path, validation=others) == log  # read, not repeated
+    assert finetune.train(llm, rows, recipe, tmp_path)[-1].validation is None  # another run
+
+
+def test_trl_gives_the_same_labels_loss_and_gradient(causal, tmp_path):
+    """SFTTrainer on rows that are tokenised and masked already, as in Lab 2."""
+    trl = pytest.importorskip("trl", reason="trl is not installed: pip install trl (see requirements.txt)")
+    from datasets import Dataset
+
+    examples = encode(causal, PROMPTS[:3], ANSWERS[:3])
+    rows = Dataset.from_list([{"input_ids": e.ids, "labels": e.labels} for e in examples])
+    options = trl.SFTConfig(
+        output_dir=str(tmp_path), per_device_train_batch_size=3, bf16=False, use_cpu=True,
+        gradient_checkpointing=False, report_to="none",
+    )  # fmt: skip
+    trainer = trl.SFTTrainer(causal.model, options, train_dataset=rows, processing_class=causal.tokenizer)
+    theirs = trainer.data_collator([trainer.train_dataset[i] for i in range(3)])
+    ours = collate(examples, causal.tokenizer.pad_token_id)
+    assert torch.equal(theirs["labels"], ours["labels"])
+    assert torch.equal(theirs["attention_mask"], ours["attention_mask"])
+    loss = trainer.compute_loss(causal.model, theirs)
+    assert loss.item() == pytest.approx(answer_loss(causal.model, ours).item(), abs=1e-5)
+    both = [torch.autograd.grad(x, list(causal.model.parameters())) for x in (loss, answer_loss(causal.model, ours))]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*both))
+
+
 @pytest.mark.parametrize("other", [Recipe(1e-3, epochs=4, batch_size=2), "data", "broken"])
 def test_a_checkpoint_of_another_run_is_not_resumed(causal, tmp_path, other):
     examples = encode(causal, PROMPTS, ANSWERS)

@@ -149,7 +149,7 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
 def mean_loss(llm: LLM, examples: Sequence[Example]) -> float:
     """Mean loss per answer token over all examples, nats, computed as training computes it."""
     with mixed_precision(str(llm.model.device), cache_enabled=False):
-        losses = nll(llm, examples)
+        losses = nll(llm, examples, batch_size=4)  # beside the moments, memory is short
     sizes = [_count_predicted(llm.model, e) for e in examples]
     return sum(loss * size for loss, size in zip(losses, sizes)) / sum(sizes)
 
@@ -207,9 +207,11 @@ def gradients_in_short(weights: Sequence[torch.nn.Parameter]):
     gradients: dict[torch.nn.Parameter, torch.Tensor] = {}
 
     def take(p):
-        gradient = p.grad if p not in gradients else p.grad + gradients[p].to(p.grad.dtype)
+        gradient = p.grad if p not in gradients else p.grad.add_(gradients[p])  # no third copy
         gradients[p] = gradient.bfloat16() if _fits_bfloat16(gradient) else gradient
         p.grad = None
+        if len(gradients) == len(weights):  # only an embedding's own part is still to come, a large one
+            release_memory()
 
     hooks = [p.register_post_accumulate_grad_hook(take) for p in weights]
     try:

@@ -113,7 +113,7 @@ def choose(task):
         return "full"
     if room >= 2:
         return "LoRA"
-    if room >= 0.5:
+    if room >= 4.25 / 8:  # 4 bits, and 16 more for the scale of 64 weights
         return "QLoRA"
     raise ValueError("The model does not fit.")
 
@@ -132,7 +132,7 @@ def _outcome(function):
 
 
 def _test_choose(answer):
-    def rule(room=lambda t: 0.75 * t["gpu_bytes"] / t["parameters"], full=16, lora=2, qlora=0.5, one=lambda t: t["adapters"] == 1, above=lambda a, b: a >= b, otherwise="a ValueError"):
+    def rule(room=lambda t: 0.75 * t["gpu_bytes"] / t["parameters"], full=16, lora=2, qlora=4.25 / 8, one=lambda t: t["adapters"] == 1, above=lambda a, b: a >= b, otherwise="a ValueError"):
         def choose(task):
             found = room(task)
             if one(task) and above(found, full):
@@ -149,7 +149,8 @@ def _test_choose(answer):
         ("", task(24e9, 1e9, 1)), ("several variants", task(24e9, 1e9, 5)), ("two variants", task(24e9, 1e9, 2)), ("", task(24e9, 7e9, 1)), ("", task(8e9, 7e9, 1)),
         ("16 bytes per weight fit, but not with a quarter left free", task(17e9, 1e9, 1)), ("", task(2.5e9, 1e9, 1)),
         ("a room of exactly 16", task(64, 3, 1)), ("a room just below 16", task(63.9, 3, 1)), ("a room of exactly 16, three variants", task(64, 3, 3)),
-        ("a room of exactly 2", task(8, 3, 1)), ("a room just below 2", task(7.9, 3, 1)), ("a room of exactly ½", task(2, 3, 4)), ("a room just below ½", task(1.99, 3, 4)),
+        ("a room of exactly 2", task(8, 3, 1)), ("a room just below 2", task(7.9, 3, 1)), ("a room of exactly 4.25 / 8", task(17, 24, 4)), ("a room just below 4.25 / 8", task(16.9, 24, 4)),
+        ("a room of ½", task(2, 3, 4)), ("65 billion on 48 GB", task(48e9, 65e9, 1)), ("70 billion on 48 GB", task(48e9, 70e9, 1)),
         ("a model that does not fit", task(8e9, 70e9, 1)), ("a room of 15.5", task(62, 3, 1)), ("a room of 1.5", task(6, 3, 2)),
     ], [
         ("Your function returned None: is `return` missing?", lambda t: None),
@@ -157,6 +158,8 @@ def _test_choose(answer):
         ("You left three quarters free; a quarter is asked for.", rule(room=lambda t: 0.25 * t["gpu_bytes"] / t["parameters"])),
         ("The number of variants is not used: several full copies of the model? Adapters share one base.", rule(one=lambda t: True)),
         ("With several variants \"LoRA\" or \"QLoRA\" is possible; with one variant, so is \"full\".", rule(one=lambda t: t["adapters"] > 1)),
+        ("Four bits are half a byte, but each block of 64 has a scale besides: the bound is 4.25 / 8.", rule(qlora=0.5)),
+        ("The bound of QLoRA is in *bytes*: 4.25 bits are 4.25 / 8.", rule(qlora=4.25)),
         ("A room of exactly the bound is enough.", rule(above=lambda a, b: a > b)),
         ("A model that fits no way is to raise ValueError; yours names a method.", rule(otherwise="QLoRA")),
         ("A model that fits no way is to raise ValueError; yours returns None.", rule(otherwise=None)),
@@ -164,6 +167,42 @@ def _test_choose(answer):
         ("The names are spelled \"full\", \"LoRA\" and \"QLoRA\".", lambda t: unspelled[_outcome(choose)(t)]),
         ("You asked in another order: \"LoRA\" comes before \"QLoRA\".", lambda t: {"LoRA": "QLoRA"}.get(_outcome(choose)(t), _outcome(choose)(t))),
         ("You asked in another order: \"full\" comes first.", lambda t: {"full": "LoRA"}.get(_outcome(choose)(t), _outcome(choose)(t))),
+    ])  # fmt: skip
+
+
+# ------------------------------------------------------------ adapters.1 bits per weight
+
+
+def bits_per_weight(bits, block, scale_bits, group=None, outer_bits=32):
+    total = bits + scale_bits / block
+    return total if group is None else total + outer_bits / (block * group)
+
+
+def _test_bits_per_weight(answer):
+    def slip(plain, grouped=None):
+        def other(bits, block, scale_bits, group=None, outer_bits=32):
+            if group is None:
+                return plain(bits, block, scale_bits)
+            return (grouped or (lambda b, n, s, g, o: plain(b, n, s) + o / (n * g)))(bits, block, scale_bits, group, outer_bits)
+
+        return other
+
+    def right(b, n, s):
+        return b + s / n
+
+    compare(answer, bits_per_weight, [
+        ("a scale of 16 bits per 64 weights", (4, 64, 16)), ("one scale per row of 576", (8, 576, 32)), ("three bits in blocks of 10", (3, 10, 8)),
+        ("scales of 8 bits in groups of 256", (4, 64, 8, 256)), ("groups of 5, outer scales of 16 bits", (3, 10, 6, 5, 16)),
+    ], [
+        ("The scales are not counted.", slip(lambda b, n, s: b, lambda b, n, s, g, o: b)),
+        ("That is in bytes; bits are asked for.", slip(lambda b, n, s: right(b, n, s) / 8, lambda b, n, s, g, o: (right(b, n, s) + o / (n * g)) / 8)),
+        ("Each *weight* pays for a whole scale in yours; `block` weights share one.", slip(lambda b, n, s: b + s)),
+        ("A scale costs the block's weights a share *more*: add it.", slip(lambda b, n, s: b - s / n)),
+        ("The outer scales are not counted.", slip(right, lambda b, n, s, g, o: right(b, n, s))),
+        ("An outer scale is shared by `group` scales, and each of those by `block` weights.", slip(right, lambda b, n, s, g, o: right(b, n, s) + o / g)),
+        ("An outer scale is shared by `group` scales, and each of those by `block` weights.", slip(right, lambda b, n, s, g, o: right(b, n, s) + o / n)),
+        ("With groups the small scales stay: outer scales come on top.", slip(right, lambda b, n, s, g, o: b + o / (n * g))),
+        ("`outer_bits` says how large an outer scale is; 32 is only its default.", slip(right, lambda b, n, s, g, o: right(b, n, s) + 32 / (n * g))),
     ])  # fmt: skip
 
 
@@ -252,6 +291,10 @@ EXERCISES = [
         "Lay each row out as [blocks, block]: reshape does it. Which axis does a scale go over?",
         "What decides a block's scale if its largest values are 0.5 and −1.27? And if all are 0?",
     ), returns=answers.tuple_of(answers.tensor, answers.tensor, words="two tensors, the integers and the scales")),
+    Exercise("adapters.1", "bits per weight", bits_per_weight, _test_bits_per_weight, (
+        "A scale of 16 bits serves 64 weights. How many bits is that for each of them?",
+        "With groups: how many weights stand behind one outer scale?",
+    ), returns=answers.number),
     Exercise("peft.7", "choose a method", choose, _test_choose, (
         "Work out the room in bytes per weight; a quarter of the memory stays free.",
         "Three questions in the order of the text; what is left does not fit.",

@@ -66,9 +66,18 @@ def strict(task):
         return "full"
     if room > 2:
         return "LoRA"
-    if room > 0.5:
+    if room > 4.25 / 8:
         return "QLoRA"
     raise ValueError
+
+
+def half_a_byte(task):
+    try:
+        return adapters.choose(task)
+    except ValueError:
+        if 0.75 * task["gpu_bytes"] / task["parameters"] >= 0.5:
+            return "QLoRA"
+        raise
 
 
 def never_refuses(task):
@@ -84,8 +93,8 @@ def with_room(factor):
 
 def by_a_table(task):
     room = task["gpu_bytes"] * 3 / 4 / task["parameters"]
-    bounds = [(16, "full")] * (task["adapters"] == 1) + [(2, "LoRA"), (0.5, "QLoRA")]
-    return next(name for least, name in bounds if room >= least) if room >= 0.5 else int("none")
+    bounds = [(16, "full")] * (task["adapters"] == 1) + [(2, "LoRA"), (0.53125, "QLoRA")]
+    return next(name for least, name in bounds if room >= least) if room >= 0.53125 else int("none")
 
 
 def mixed_linearly(A1, B1, A2, B2, share):
@@ -114,7 +123,29 @@ def counted(**other):
     return trained_weights
 
 
+def counted_bits(bits, block, scale_bits, group=None, outer_bits=32):
+    """For a piece of weights: all bits, divided by the weights."""
+    scales = 7 * (group or 1)
+    total = scales * block * bits + scales * scale_bits + (7 * outer_bits if group else 0)
+    return np.float64(total) / (scales * block)
+
+
+def some_bits(plain=lambda b, n, s: b + s / n, outer=lambda n, g, o: o / (n * g)):
+    return lambda b, n, s, g=None, o=32: plain(b, n, s) + (outer(n, g, o) if g else 0)
+
+
 PLANTED = {
+    "adapters.1": [
+        (lambda b, n, s, g=None, o=32: b, "scales are not counted"),
+        (lambda *given: counted_bits(*given) / 8, "in bytes"),
+        (some_bits(lambda b, n, s: b + s), "share one"),
+        (some_bits(lambda b, n, s: b - s / n), "add it"),
+        (some_bits(outer=lambda n, g, o: 0), "outer scales are not counted"),
+        (some_bits(outer=lambda n, g, o: o / g), "shared by `group` scales"),
+        (some_bits(outer=lambda n, g, o: 32 / (n * g)), "only its default"),
+        (lambda b, n, s, g=None, o=32: b + (s / n if g is None else o / (n * g)), "come on top"),
+        (lambda b, n, s, g=None, o=32: round(counted_bits(b, n, s, g, o)), "should give"),
+    ],
     "peft.6": [
         (lambda W, block: tuple(-part for part in adapters.quantise(W, block)), "should give"),
         (lambda W, block: (lambda q, s: (q, s + 1e-4))(*adapters.quantise(W, block)), "should give"),
@@ -139,6 +170,8 @@ PLANTED = {
         (with_room(4 / 3), "quarter of the memory"),
         (lambda t: adapters.choose({**t, "adapters": 1}), "share one base"),
         (lambda t: adapters.choose({**t, "gpu_bytes": max(t["gpu_bytes"], t["parameters"])}), "names a method"),
+        (half_a_byte, "has a scale besides"),
+        (lambda t: "QLoRA" if 4.25 / 8 <= 0.75 * t["gpu_bytes"] / t["parameters"] < 4.25 and t["adapters"] == 1 else adapters.choose(t), "should give"),
         (strict, "exactly the bound"),
         (never_refuses, "names a method"),
         (spoken(LoRA="lora", QLoRA="qlora"), "spelled"),
@@ -166,6 +199,7 @@ PLANTED = {
 }  # fmt: skip
 
 RIGHT = {
+    "adapters.1": [counted_bits, some_bits()],
     "peft.6": [quantised_in_numpy, quantised_in_a_loop, by_blocks(absmax), lambda W, block: list(adapters.quantise(W, block))],
     "peft.7": [by_a_table, lambda t: np.str_(adapters.choose(t))],
     "peft.8": [

@@ -15,16 +15,16 @@ EXERCISES: list[Question] = [
                 "No pair was about Peru, so this fact was there before. The pairs taught how to use it.",
             ),
             "b": (
-                "the habit of answering a request",
-                "The fact was there, or it could not be said; the pairs teach that a question is answered, how, and when to stop.",
+                "mostly the habit of answering a request, by LIMA's reading",
+                "No pair held the fact, so it was there before. The pairs teach that a question is answered, how, and when to stop.",
             ),
             "c": (
                 "a longer context window",
                 "The number of positions is fixed by the architecture and its pretraining, not by these pairs.",
             ),
             "d": (
-                "a reward model that prefers good answers",
-                "That is another model, trained on comparisons. Here the loss is still next-token cross-entropy.",
+                "a second model that prefers good answers",
+                "No second model is trained here, and nothing is compared. Here the loss is still next-token cross-entropy.",
             ),
         },
         "b",

@@ -117,7 +117,7 @@ def test_notebook_stubs_match_their_references(path):
         seen.append(id)
         reference = ALL[id].reference
         if callable(reference):
-            parameters = ", ".join(inspect.signature(reference).parameters)
+            parameters = ", ".join(map(str, inspect.signature(reference).parameters.values()))
             assert reference.__name__ == name
             assert f"def {name}({parameters}):" in cell.source
             assert "NotImplementedError" in cell.source

@@ -194,22 +194,6 @@ def shots(args) -> int:
     return 0
 
 
-def distil(args) -> int:
-    """Train week 3's students of fewer layers, with and without their teacher (ten minutes of one core)."""
-    from .studies import distil as study
-
-    study.main()
-    return 0
-
-
-def serving(args) -> int:
-    """Measure week 3's engines on the same file, a minute; pip install openvino-genai first."""
-    from .studies import serving as study
-
-    study.main()
-    return 0
-
-
 def coverage(args) -> int:
     """Simulate how often the course's 95 % intervals hold the truth (half a minute)."""
     from .studies import coverage as study
@@ -240,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, families, recall, detox, pool, shots, distil, serving, coverage,
+        adapters, sweep, scaling, families, recall, detox, pool, shots, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

@@ -55,18 +55,5 @@ def shots(path: Path = HERE / "shots.json") -> dict:
     return _read(path)
 
 
-def distil(path: Path = HERE / "distil.json") -> dict:
-    """Week 3's students. ``runs``: loss, seed, training losses, and ``after`` so many updates the ``nll`` and the
-    ``agree`` of each held-out dialogue; the same of the ``teacher``, and ``before`` any training."""
-    content = _read(path)
-    runs = [{**run, "after": {int(n): m for n, m in run["after"].items()}} for run in content["runs"]]
-    return {**content, "runs": runs}
-
-
-def serving(path: Path = HERE / "serving.json") -> list[dict]:
-    """Engines on one core: engine, number of requests, tokens, CPU-seconds, the first answer's text."""
-    return _read(path)["runs"]
-
-
 def _read(path: Path) -> dict:
     return json.loads(path.read_text())

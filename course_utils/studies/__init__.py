@@ -9,8 +9,6 @@
 ``python -m course_utils detox``         Lab 3 with other seeds and prices of KL (:mod:`.detox`)
 ``python -m course_utils shots``         Lab 1's base model with none, one and three examples (:mod:`.shots`)
 ``python -m course_utils pool``          answers for best of n; DPO and GRPO (:mod:`.pool`)
-``python -m course_utils distil``        week 3's students, with and without a teacher (:mod:`.distil`)
-``python -m course_utils serving``       week 3's engines on the same file (:mod:`.serving`)
 ``python -m course_utils coverage``      prints how often our intervals hold the truth (:mod:`.coverage`)
 =======================================  ==============================================================
 

@@ -131,7 +131,7 @@ FEWER = {
     "lab2_full_vs_peft.ipynb": [
         ("to_list()[:120], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
         ('["validation"].to_list()[:12]', '["validation"].to_list()[:2]'),
-        ("data.load_unrelated()[::2]", "data.load_unrelated()[:8]"),
+        ("data.load_unrelated()[::2]", "data.load_unrelated()[:10]"),
         ("for i in range(16)]", "for i in range(2)]"),
         ("epochs=12", "epochs=2"),
         ("max_new_tokens=40", "max_new_tokens=8"),

@@ -478,7 +478,7 @@ def forgetting(before, after):
     n = len(changes)
     mean = sum(changes) / n
     variance = sum((change - mean) ** 2 for change in changes) / (n - 1)
-    return mean, math.sqrt(variance / n)
+    return mean, (variance / n) ** 0.5
 
 
 def _test_forgetting(answer):

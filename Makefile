@@ -6,6 +6,7 @@ BIN = $(VENV)/bin
 LAB = week1/lab1_prompting_and_decoding.ipynb
 STAMP = $(VENV)/.installed
 MODELS = $(VENV)/.models
+TESTS = $(VENV)/.tests
 
 export HF_HUB_OFFLINE ?= 1
 
@@ -21,7 +22,7 @@ lab: setup
 	@test -z "$(AS_ROOT)" || echo "You are root, as in most containers: JupyterLab runs on 127.0.0.1, with a token."
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB)
 
-test: setup unit notebooks-test
+test: setup $(TESTS) unit notebooks-test
 
 # Two tests at a time where memory is enough for two kernels, and the threads divided among them: on
 # small models two kernels do more than one with twice the threads. JOBS=1 runs one after another.
@@ -51,6 +52,10 @@ $(STAMP): requirements.txt requirements-models.txt pyproject.toml
 
 $(MODELS): $(STAMP)
 	$(BIN)/python -m course_utils fetch
+	@touch $@
+
+$(TESTS): $(STAMP) requirements-tests.txt
+	$(BIN)/python -m pip install --quiet -r requirements-tests.txt
 	@touch $@
 
 lint: setup

@@ -154,11 +154,23 @@ def mean_loss(llm: LLM, examples: Sequence[Example]) -> float:
     return sum(loss * size for loss, size in zip(losses, sizes)) / sum(sizes)
 
 
+def evaluation_mode(model) -> None:
+    """``model.eval()``, but layers of 4 bits stay ready to be trained.
+
+    On some processors bitsandbytes repacks such a layer at its first pass in evaluation mode, for
+    speed, and lets no gradient through from then on. It has no dropout, so its mode changes nothing else.
+    """
+    model.eval()
+    for layer in model.modules():
+        if type(layer).__name__ == "Linear4bit":
+            layer.train()
+
+
 @contextmanager
 def evaluating(model):
     """Evaluation mode inside, the former mode after."""
     training = model.training
-    model.eval()
+    evaluation_mode(model)
     try:
         yield model
     finally:
@@ -388,7 +400,7 @@ def train(
     if len(log) == len(plan):  # a finished run was read
         if on_step:
             on_step(log[-1], len(plan))
-        model.eval()
+        evaluation_mode(model)
         return log
     if not log:
         checkpoint.keep(log, State.UNTRAINED)
@@ -441,7 +453,7 @@ def train(
         raise
     finally:
         optimizer.zero_grad(set_to_none=True)
-        model.eval()
+        evaluation_mode(model)
     checkpoint.keep(log, State.FINISHED)
     optimizer.state.clear()  # two numbers for each trained weight
     checkpoint.copy.clear()
@@ -467,6 +479,12 @@ def _trainable(model) -> dict[str, torch.nn.Parameter]:
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not weights:
         raise CourseError("No weight of the model is trainable; load its adapter with is_trainable=True.")
+    states = (getattr(p, "quant_state", None) for p in model.parameters())
+    if any(getattr(state, "packing_format_for_cpu", False) for state in states):
+        raise CourseError(
+            "This model's 4-bit weights have been repacked for answering, and no gradient passes through "
+            "them any more; load it anew, and train it before it answers."
+        )
     return weights
 
 

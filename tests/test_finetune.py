@@ -524,3 +524,43 @@ def test_memory_is_a_part_of_the_log_and_a_finished_run_is_read(causal, tmp_path
     assert again == log and seen == [(log[-1], 2)]
     assert all(torch.equal(a, b) for a, b in zip(after, causal.model.parameters()))
     assert finetune.memory_in_use() > 10_000_000
+
+
+def four_bits(causal):
+    """The tiny model with 4-bit linear layers and a LoRA adapter on them."""
+    bnb = pytest.importorskip("bitsandbytes", reason="its wheel exists for x86-64 Linux")
+    for name, layer in list(causal.model.named_modules()):
+        if isinstance(layer, torch.nn.Linear) and name != "lm_head":
+            small = bnb.nn.Linear4bit(layer.in_features, layer.out_features, bias=False, quant_type="nf4")
+            small.load_state_dict({"weight": layer.weight.data})
+            parent, _, last = name.rpartition(".")
+            setattr(causal.model.get_submodule(parent), last, small.to("cpu"))
+    causal.model.eval()
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    return LLM(get_peft_model(causal.model, config), causal.tokenizer, causal.name)
+
+
+def gradients(llm, examples):
+    llm.model.zero_grad()
+    answer_loss(llm.model, collate(examples, llm.tokenizer.pad_token_id)).backward()
+    return [p.grad.norm().item() for p in llm.model.parameters() if p.requires_grad]
+
+
+def test_a_model_of_four_bits_can_be_measured_before_it_is_trained(causal):
+    """Seen with bitsandbytes 0.50.2: see findings/bitsandbytes_cpu_eval_no_gradient.sh."""
+    llm = four_bits(causal)
+    examples = encode(llm, ["a b c", "d e"], ["f g", "h"])
+    llm.model.train()
+    fresh = gradients(llm, examples)
+    with torch.no_grad():
+        finetune.nll(llm, examples)
+    llm.model.train()
+    assert gradients(llm, examples) == pytest.approx(fresh, rel=1e-4) and min(fresh) > 0
+
+
+def test_repacked_weights_of_four_bits_are_refused(causal):
+    llm = four_bits(causal)
+    layer = llm.model.base_model.model.model.layers[0].mlp.up_proj
+    layer.weight.quant_state.packing_format_for_cpu = True
+    with pytest.raises(CourseError, match="load it anew"):
+        finetune.train(llm, encode(llm, ["a"], ["b"]), Recipe(1e-3))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from . import adapters, data, prompts, rl
+from . import adapters, data, finetune, metrics, preference, prompts, rl
 from .models import LLM
 from .settings import embedded
 
@@ -23,9 +23,9 @@ def heated(split: str) -> list[dict]:
     return list(data.load_dialogues(embedded(), tone="heated")[split])
 
 
-def ask(llm: LLM, rows: list[dict]) -> list[str]:
+def ask(llm: LLM, rows: list[dict], template: str = "instruction") -> list[str]:
     """The request for a summary of each dialogue, as the model sees it."""
-    return [llm.chat(prompts.fill("instruction", row["dialogue"])) for row in rows]
+    return [llm.chat(prompts.fill(template, row["dialogue"])) for row in rows]
 
 
 def reference_pairs(llm: LLM, split: str = "train") -> list[tuple[str, str, str]]:
@@ -56,6 +56,64 @@ def make_policy(llm: LLM, seed: int = 0, mixed: bool = False) -> rl.Policy:
 def start(seed: int = 0) -> rl.Policy:
     """Lab 3's policy before training: the blunt summariser with a fresh adapter."""
     return make_policy(blunt_model(), seed)
+
+
+def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, temperature: float, seed: int = 1) -> dict[str, list]:
+    """Sampled answers to each row's dialogue, and what is found in them, a list per column.
+
+    ``judges``: name → function from texts to numbers. To them come ``rouge1`` (to the neutral summary), ``facts``,
+    ``length`` in words and ``ended``. Answers are computed in bfloat16 where the processor gains by it.
+    """
+    rows = [row for row in rows for _ in range(answers)]
+    with finetune.mixed_precision():
+        found = llm.answer(
+            ask(llm, rows), max_new_tokens=limit, do_sample=True, temperature=temperature, batch_size=70, seed=seed
+        )
+    texts = [a.text for a in found]
+    return {
+        "texts": texts, "dialogue": [row["id"] for row in rows],
+        **{name: judge(texts) for name, judge in judges.items()},
+        "rouge1": metrics.rouge_table(texts, [[row["summary"]] for row in rows])[:, 0],
+        "facts": [metrics.fact_recall(text, row["facts"]) for text, row in zip(texts, rows)],
+        "length": [len(text.split()) for text in texts], "ended": [float(a.ended) for a in found],
+    }  # fmt: skip
+
+
+def print_rivals(table: dict[str, list[dict]]) -> None:
+    """A line per rival: the share of answers with an insult, with an interval over dialogues; its range over
+    the runs; ROUGE-1 and facts."""
+    print(f"{'':34s}{'insults, 95 % interval':>24s} {'runs':>12s} {'ROUGE-1':>8s} {'facts':>6s}")
+    for name, runs in table.items():
+        columns = ("dialogue", "word_list", "rouge1", "facts")
+        groups, insults, rouge1, facts = ([x for run in runs for x in run[column]] for column in columns)
+        share = metrics.interval(insults, groups=groups, unit="dialogue")
+        each = [sum(run["word_list"]) / len(run["word_list"]) for run in runs]
+        spread = f"{min(each):.2f} to {max(each):.2f}" if len(runs) > 1 else ""
+        means = sum(rouge1) / len(rouge1), sum(facts) / len(facts)
+        print(f"{name:34s}{format(share, '.3f'):>24s} {spread:>12s} {means[0]:8.3f} {means[1]:6.3f}")
+
+
+def imitate(policy, asked, answers, epochs=1, learning_rate=3e-3, at_once=8, seed=0) -> list[float]:
+    """Supervised fine-tuning of the policy's adapter on ``answers`` that people wrote, one per prompt of
+    ``asked``; the loss of each step, in nats per token. The value head is not used."""
+    weights = [p for p in policy.llm.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
+    generator, losses = torch.Generator().manual_seed(seed), []
+    batches = []
+    for rows in torch.randperm(len(asked), generator=generator).split(at_once):
+        some = preference.given(policy.llm, [asked[i] for i in rows], [answers[i] for i in rows])
+        batches.append(policy.read_frozen(some))
+    for _ in range(epochs):
+        for i in torch.randperm(len(batches), generator=generator).tolist():
+            logits, _ = policy.outputs(batches[i])
+            log_probs = rl.token_log_probs(logits, batches[i].tokens.to(logits.device))
+            loss = -log_probs[batches[i].mask].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
 
 
 def trained_weights(policy: rl.Policy) -> list[torch.nn.Parameter]:

@@ -138,9 +138,8 @@ FEWER = {
         ('"runs"', '"runs of NAME"'),
     ],
     "lab3_rlhf_detox.ipynb": [
-        ('test = heated["test"].to_list()', 'test = heated["test"].to_list()[:8]'),
-        ("ANSWERS, TEMPERATURE, LIMIT = 4, 0.7, 40", "ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 20"),
-        ("<= 150]", "<= 150][:16]"),
+        ('heated["train"].to_list(), heated["test"].to_list()', 'heated["train"].to_list()[:16], heated["test"].to_list()[:8]'),
+        ("ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 40", "ANSWERS, TEMPERATURE, LIMIT = 2, 0.7, 20"),
         ("ITERATIONS, PROMPTS_AT_ONCE = 10, 8", "ITERATIONS, PROMPTS_AT_ONCE = 1, 2"),
         ("no_end_penalty=0.3", "no_end_penalty=0.0"),
         ('"runs"', '"runs of NAME"'),

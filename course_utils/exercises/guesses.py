@@ -198,6 +198,7 @@ GUESSES: list[Number | Choice | Order] = [
     share("reward.p6", "confounded model on the counter-test"),
     Number("lab3.p1", "KL before any training", near=0.001, low=0, form=".3g", unit=" nats"),
     Number("lab3.p2", "the policy's first loss", near=0.001, form=".3f"),
+    Number("lab3.p3", "insults after imitation", near=0.05, low=0, high=1),
     share("beyond.p1", "insults left at n = 64, of those at n = 1", near=0.15),
     Choice("beyond.p2", "the chosen answers under DPO", ("more likely", "less likely")),
     count("shipping.p3", "sums right by the best of three ways", of=20, near=2),

@@ -80,17 +80,17 @@ def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, t
 
 
 def print_rivals(table: dict[str, list[dict]]) -> None:
-    """A line per rival: the share of answers with an insult, with an interval over dialogues; its range over
-    the runs; ROUGE-1 and facts."""
-    print(f"{'':34s}{'insults, 95 % interval':>24s} {'runs':>12s} {'ROUGE-1':>8s} {'facts':>6s}")
+    """A line per rival: the share of answers with an insult, with an interval over dialogues; its runs and
+    their range; ROUGE-1 and facts."""
+    print(f"{'':34s}{'insults, 95 % interval':>23s} {'runs':>15s} {'ROUGE-1':>8s} {'facts':>6s}")
     for name, runs in table.items():
         columns = ("dialogue", "word_list", "rouge1", "facts")
         groups, insults, rouge1, facts = ([x for run in runs for x in run[column]] for column in columns)
-        share = metrics.interval(insults, groups=groups, unit="dialogue")
+        share = format(metrics.interval(insults, groups=groups, unit="dialogue"), ".3f")
         each = [sum(run["word_list"]) / len(run["word_list"]) for run in runs]
-        spread = f"{min(each):.2f} to {max(each):.2f}" if len(runs) > 1 else ""
+        spread = f"{len(runs)}: {min(each):.2f} to {max(each):.2f}" if len(runs) > 1 else "1"
         means = sum(rouge1) / len(rouge1), sum(facts) / len(facts)
-        print(f"{name:34s}{format(share, '.3f'):>24s} {spread:>12s} {means[0]:8.3f} {means[1]:6.3f}")
+        print(f"{name:34s}{share:>23s} {spread:>15s} {means[0]:8.3f} {means[1]:6.3f}")
 
 
 def imitate(policy, asked, answers, epochs=1, learning_rate=3e-3, at_once=8, seed=0) -> list[float]:

@@ -416,6 +416,14 @@ def _test_sign_flip_p(theirs):
 
 
 EXERCISES = [
+    Exercise("lab3.11", "three words, one draw", push, _test_push, (
+        "The gradient has one entry per word: what is it for the drawn word, what for another?",
+        "How much better than expected was the draw? All three entries are multiplied by that one number.",
+    ), "The three add up to 0: what one word gains, the others lose.", returns=answers.numbers),
+    Exercise("lab3.7", "the clipped objective", clipped, _test_clipped, (
+        "Two candidates per token: ratio · A, and the clamped ratio · A.",
+        "torch.minimum takes the smaller of two tensors, place by place.",
+    ), returns=answers.tensor),
     Exercise("lab3.1", "spot the bug: polite and still toxic", response_ids, _test_response_ids, (
         "Write the two rows of the batch down, one under the other. In which column does each answer begin?",
         "Padding makes every prompt as long as the longest. list.index finds the first end token, if there is one.",
@@ -436,10 +444,6 @@ EXERCISES = [
         "Write down what each of the two is worth, score − β · KL. At which β are they equal?",
         "How many points does the far policy win, and for how many nats more?",
     ), "Below that price PPO does well to leave.", returns=answers.number),
-    Exercise("lab3.11", "three words, one draw", push, _test_push, (
-        "The gradient has one entry per word: what is it for the drawn word, what for another?",
-        "How much better than expected was the draw? All three entries are multiplied by that one number.",
-    ), "The three add up to 0: what one word gains, the others lose.", returns=answers.numbers),
     Exercise("lab3.5", "advantages, backwards", advantages_of, _test_advantages_of, (
         "Go from the last token to the first and keep A of the token that you have just left.",
         "δ needs the next value: for the last token there is none. And in which order did you collect the results?",
@@ -448,10 +452,6 @@ EXERCISES = [
         "What is the mean of whitened numbers?",
         "Which of the three lists does the judge write, and which does PPO make of it?",
     ), returns=answers.numbers),
-    Exercise("lab3.7", "the clipped objective", clipped, _test_clipped, (
-        "Two candidates per token: ratio · A, and the clamped ratio · A.",
-        "torch.minimum takes the smaller of two tensors, place by place.",
-    ), returns=answers.tensor),
     Exercise("lab3.8", "spot the bug: a z that scatters too little", z_score, _test_z_score, (
         "The variance of a mean of n is the variance divided by n.",
         "Do two independent errors always push the difference the same way? What adds up, then?",

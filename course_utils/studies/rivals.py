@@ -19,7 +19,7 @@ from ..week3 import CONFIG, PROMPTS_AT_ONCE, ask, blunt_model, heated, imitate, 
 from . import write
 from .detox import KEPT, make_score, measure, sampled_kl
 
-GRID = [("imitation", 0), ("far", 0), ("adapter", 0), ("asked", 0), ("imitation", 1), ("imitation", 2)]
+GRID = [("adapter", 0), ("asked", 0), ("imitation", 0), ("far", 0), ("imitation", 1), ("imitation", 2)]
 ANSWERS = 1  # to each test dialogue
 SHOWN = 8  # dialogues whose first answer is kept as text
 POLITE = "Summarize the following conversation politely. Do not repeat any insult.\n\n{dialogue}\n\nSummary:"

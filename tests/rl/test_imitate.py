@@ -37,4 +37,4 @@ def test_rivals_are_printed_with_an_interval_over_dialogues_and_the_range_of_the
     week3.print_rivals({"one": [run], "two": [run, {**run, "word_list": [1.0, 1, 0, 0]}]})
     head, one, two = capsys.readouterr().out.splitlines()
     assert one.split()[:2] == ["one", "0.250"] and one.split()[-2:] == ["0.500", "0.250"] and " to " not in one
-    assert "0.375 [" in two and "0.25 to 0.50" in two
+    assert "0.375 [" in two and "2: 0.25 to 0.50" in two

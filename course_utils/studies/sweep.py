@@ -36,12 +36,15 @@ class Setting:
 
 
 def grid() -> list[Setting]:
-    """The runs, each once: two learning-rate rows, a rank row, a layer row, and a row of seeds."""
+    """The runs, each once: two learning-rate rows, a rank row, a layer row, a row of seeds, and the
+    rates of the smallest and the largest rank, so that each can be read at its own best rate."""
     runs = [Setting(rate) for rate in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)]
     runs += [Setting(rate, 8) for rate in (1e-4, 3e-4, 1e-3, 2e-3, 3e-3, 1e-2)]
     runs += [Setting(1e-3, rank) for rank in (1, 4, 32, 128)]
     runs += [Setting(1e-3, 8, layers) for layers in LAYERS if layers != "all linear"]
     runs += [Setting(1e-3, 8, seed=seed) for seed in (1, 2)]
+    runs += [Setting(rate, 1) for rate in (3e-4, 3e-3, 1e-2)]
+    runs += [Setting(rate, 128) for rate in (3e-4, 3e-3, 1e-2)]
     return runs
 
 

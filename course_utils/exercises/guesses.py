@@ -175,7 +175,7 @@ GUESSES: list[Number | Choice | Order] = [
     Choice("scaling.p1", "1,248 steps: planned, or stopped halfway",
            ("planned is better", "stopped is better", "cannot tell")),
     Choice("scaling.p2", "prose after training on two fields", CHANGE),
-    count("tuning.p1", "names asked for, answered by a sentiment", of=10, near=1),
+    count("tuning.p1", "names asked for, answered by a topic", of=10, near=1),
     Choice("tuning.p2", "which summary ROUGE likes least",
            ("wrong number", "negation", "wrong person", "true, other words")),
     share("lab2.p1", "labels that are padding"),

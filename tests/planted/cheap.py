@@ -3,6 +3,7 @@
 import heapq
 import math
 import operator
+from os.path import commonprefix
 
 import numpy as np
 import torch
@@ -138,6 +139,11 @@ PLANTED = {
         (lambda d, w: w[: len(cheap.accepted(d, w)) + 1], "One token too many"),
         (lambda d, w: w[: next(i for i, t in enumerate(d) if t != w[i]) + 1], "whole draft is right"),
         (lambda d, w: cheap.accepted(d, w[1:] + w[:1]), "compare draft[0]"),
+        (lambda d, w: [*cheap.accepted(d, w)[:-1], w[-1]], "not the last of"),
+        (lambda d, w: [*cheap.accepted(d, w)[:-1], w[len(cheap.accepted(d, w))]], "not behind it"),
+        (lambda d, w: cheap.accepted(d, w)[-1:], "too, not the model's"),
+        (lambda d, w: d, "the whole draft"),
+        (lambda d, w: [*d, w[-1]], "the whole draft"),
     ],
     "cheap.2": [
         (static, "static batches"),
@@ -152,6 +158,12 @@ PLANTED = {
         (lambda lengths, slots: [(a, b + n) for (a, b), n in zip(cheap.timetable(lengths, slots), lengths)], "*end*"),
         (lambda lengths, slots: [first for _, first in cheap.timetable(lengths, slots)], "a list of pairs"),
         (last_free, "lowest number"),
+        (lambda lengths, slots: [(slot + 1, first) for slot, first in cheap.timetable(lengths, slots)], "Slots are counted from 0"),
+        (lambda lengths, slots: [(slot + 1, first + 1) for slot, first in cheap.timetable(lengths, slots)], "both counted from 0"),
+        (lambda lengths, slots: sorted(cheap.timetable(lengths, slots)), "not sorted by slot"),
+        (lambda lengths, slots: [cheap.timetable(lengths, slots)[lengths.index(n)] for n in lengths], "the same length"),
+        (lambda lengths, slots: [(a, b + n - 1) for (a, b), n in zip(cheap.timetable(lengths, slots), lengths)], "*last* steps"),
+        (lambda lengths, slots: [(a, n) for (a, _), n in zip(cheap.timetable(lengths, slots), lengths)], "how many steps"),
     ],
     "shipping.7": [
         (lambda tokens, speed, price: 1000 * tokens / speed * price, "per *hour*"),
@@ -288,7 +300,12 @@ RIGHT = {
         lambda s, t, T: T**2 * F.kl_div(F.log_softmax(s / T, -1), F.softmax(t / T, -1), reduction="none").sum(-1).mean(),
         lambda s, t, T: T**2 * (F.cross_entropy(s / T, (t / T).softmax(-1)) + ((t / T).softmax(-1) * (t / T).log_softmax(-1)).sum(-1).mean()),
     ],
-    "cheap.1": [accepted_from_behind, accepted_with_a_break],
+    "cheap.1": [
+        accepted_from_behind,
+        accepted_with_a_break,
+        lambda d, w: w[: len(commonprefix([d, w])) + 1],
+        lambda d, w: torch.tensor(w)[: int((torch.tensor(d, dtype=torch.long) == torch.tensor(w[:-1])).long().cumprod(0).sum()) + 1],
+    ],
     "cheap.2": [timetable_with_a_heap, timetable_step_by_step],
     "shipping.7": [
         lambda tokens, speed, price: tokens / speed * price / 3.6,

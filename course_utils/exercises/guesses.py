@@ -190,6 +190,7 @@ GUESSES: list[Number | Choice | Order] = [
     share("peft.p3", "squares in 8 of 576 directions"),
     share("peft.p4", "gain without the 8 largest directions"),
     Number("adapters.p1", "NLL lost by four bits with a scale per row", near=0.3, unit=" nats"),
+    Number("adapters.p2", "NLL that QLoRA loses against LoRA", near=0.1, unit=" nats"),
     Order("reward.p1", "five summaries, best first", "ABCDE"),
     Number("reward.p2", "kappa of two who never agree on a toxic text", near=0.1, low=-1, high=1),
     Number("reward.p3", "P(A > C) after 8 of 10 twice", near=0.02, low=0, high=1),

@@ -120,7 +120,56 @@ def _test_guarded(theirs):
         if got != want or len(asked) != drawn:
             raise Wrong(f"With tries = {tries} and the draws {texts} you drew {len(asked)} times and returned {got!r}; wanted: {drawn} times, and {want!r}.")
 
-# ------------------------------------------------------------ shipping.7 what an answer costs
+
+# ------------------------------------------------------------ applications.1 which tokens may follow
+
+
+def allowed(written, tokens, choices):
+    return [any(choice.startswith(written + token) for choice in choices) for token in tokens]
+
+
+def _test_allowed(theirs):
+    tools = ["Calculate", "Search", "Finish"]
+    cases = [
+        ("", ("", ["Cal", "Sea", "I", "Search"], tools)),
+        ("something is written already", ("Cal", ["culate", "Cal", "c", "ch", "Search"], tools)),
+        ("a token that is longer than the rest of the choice", ("Sear", ["ch", "ch for", "c"], tools)),
+        ("a choice is complete", ("Finish", ["ed", "Finish", "h"], tools)),
+        ("what is written begins no choice", ("Hel", ["culate", "lo", "Cal"], tools)),
+        ("two choices that begin alike", ("red b", ["oat", "ike", "lue", "o"], ["red boat", "red bike", "blue boat"])),
+        ("small and capital letters", ("", ["cal", "CAL", "Cal"], tools)),
+        ("a blank in front", ("", [" Cal", "Cal"], tools)),
+        ("a token from the middle of a choice", ("", ["late", "arch", "Fin"], tools)),
+        ("a choice with brackets and a star", ("Calculate[", ["3*", "3*4]", ".", "["], ["Calculate[3*4]"])),
+        ("no tokens", ("", [], tools)),
+        ("no choices", ("", ["Cal"], [])),
+    ]
+    slips = [
+        ("You looked at the token alone: what is written already comes before it.",
+         lambda w, t, c: [any(x.startswith(token) for x in c) for token in t]),
+        ("You allow a token only if it completes a choice: most choices take several tokens.",
+         lambda w, t, c: [w + token in c for token in t]),
+        ("A token that goes on after the end of a choice makes a text that no choice begins with.",
+         lambda w, t, c: [any((w + token).startswith(x) or x.startswith(w + token) for x in c) for token in t]),
+        ("You turned it round: the choice begins with the text, not the text with the choice.",
+         lambda w, t, c: [any((w + token).startswith(x) for x in c) for token in t]),
+        ("A token may stand in the middle of a choice and still not come next.",
+         lambda w, t, c: [any(token in x for x in c) for token in t]),
+        ("The text may stand in the middle of a choice: it must be its beginning.",
+         lambda w, t, c: [any(w + token in x for x in c) for token in t]),
+        ("You cut off as many letters as are written without asking whether they are that choice's own.",
+         lambda w, t, c: [any(x[len(w):].startswith(token) for x in c) for token in t]),
+        ("You look at the first choice alone.", lambda w, t, c: [bool(c) and c[0].startswith(w + token) for token in t]),
+        ("*All* choices would have to begin so: one is enough.", lambda w, t, c: [all(x.startswith(w + token) for x in c) for token in t]),
+        ("Capital letters count: the program that reads the action knows `Search`, not `search`.",
+         lambda w, t, c: [any(x.lower().startswith((w + token).lower()) for x in c) for token in t]),
+        ("A blank in front is a character too: ` Cal` begins no choice.",
+         lambda w, t, c: [any(x.startswith(w + token.strip()) for x in c) for token in t]),
+        ("You returned the tokens that may come next: wanted is True or False for each of them.",
+         lambda w, t, c: [token for token, fits in zip(t, allowed(w, t, c)) if fits]),
+        ("Turned round: True is for a token that *may* come next.", lambda w, t, c: [not fits for fits in allowed(w, t, c)]),
+    ]
+    compare(theirs, allowed, cases, slips)
 
 
 EXERCISES = [
@@ -132,4 +181,8 @@ EXERCISES = [
         "At most `tries` draws, numbered 0, 1, 2 …; the first that is not bad is the answer.",
         "Return from inside the loop. What is left to return after it?",
     ), "Better no answer than a bad one, and not more draws than needed.", answers.maybe(answers.text)),
+    Exercise("applications.1", "which tokens may follow", allowed, _test_allowed, (
+        "Put the token behind what is written. Can that text still become one of the choices?",
+        "text.startswith(beginning) and any(… for choice in choices) say it in one line.",
+    ), "Whatever the model prefers, what it writes is one of the choices.", answers.list_of(answers.truth, "a list with True or False for each token")),
 ]  # fmt: skip

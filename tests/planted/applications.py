@@ -126,6 +126,22 @@ PLANTED = {
         (lambda draw, is_bad, tries: next((t for t in map(draw, range(3)) if not is_bad(t)), None), "tries = 1"),
         (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), False), "a text, or None"),
     ],
+    "applications.1": [
+        (lambda w, t, c: [any(x.startswith(token) for x in c) for token in t], "token alone"),
+        (lambda w, t, c: [w + token in c for token in t], "completes a choice"),
+        (lambda w, t, c: [any((w + token).startswith(x) or x.startswith(w + token) for x in c) for token in t], "after the end"),
+        (lambda w, t, c: [any((w + token).startswith(x) for x in c) for token in t], "turned it round"),
+        (lambda w, t, c: [any(token in x for x in c) for token in t], "in the middle"),
+        (lambda w, t, c: [any(w + token in x for x in c) for token in t], "must be its beginning"),
+        (lambda w, t, c: [any(x[len(w):].startswith(token) for x in c) for token in t], "that choice's own"),
+        (lambda w, t, c: [bool(c) and c[0].startswith(w + token) for token in t], "first choice alone"),
+        (lambda w, t, c: [all(x.startswith(w + token) for x in c) for token in t], "one is enough"),
+        (lambda w, t, c: [any(x.lower().startswith((w + token).lower()) for x in c) for token in t], "Capital letters"),
+        (lambda w, t, c: [any(x.startswith(w + token.strip()) for x in c) for token in t], "blank in front"),
+        (lambda w, t, c: [token for token in t if any(x.startswith(w + token) for x in c)], "True or False for each"),
+        (lambda w, t, c: [not any(x.startswith(w + token) for x in c) for token in t], "Turned round"),
+        (lambda w, t, c: [any(re.match(w + token, x) for x in c) for token in t], ""),
+    ],
 }  # fmt: skip
 
 EQUIVALENT = {
@@ -168,6 +184,17 @@ def while_loop(draw, is_bad, tries):
         attempt += 1
 
 
+def loops_over_choices(written, tokens, choices):
+    result = []
+    for token in tokens:
+        fits = False
+        for choice in choices:
+            if choice.startswith(written) and choice[len(written) :].startswith(token):
+                fits = True
+        result.append(fits)
+    return result
+
+
 RIGHT = {
     "shipping.5": [
         splits_lines,
@@ -179,5 +206,10 @@ RIGHT = {
         while_loop,
         lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), None),
         lambda draw, is_bad, tries: functools.reduce(lambda found, n: found if found is not None else (None if is_bad(t := draw(n)) else t), range(tries), None),
+    ],
+    "applications.1": [
+        loops_over_choices,
+        lambda w, t, c: [sum(x[: len(w + token)] == w + token for x in c) > 0 for token in t],
+        lambda w, t, c: [any(re.match(re.escape(w + token), x) for x in c) for token in t],
     ],
 }  # fmt: skip

@@ -90,6 +90,7 @@ class LLM:
         num_beams: int = 1,
         batch_size: int = 32,
         seed: int = 0,
+        processors: Sequence = (),
     ) -> list[Answer]:
         """Generate in batches of similar length; same prompts and seed give the same answers.
 
@@ -101,6 +102,8 @@ class LLM:
         ----------
         prompts : texts as the model should see them (see :meth:`chat`).
         do_sample : False for greedy or beam search; temperature, top_k and top_p then play no role.
+        processors : transformers' logits processors, applied to each step's scores. ``log_prob`` stays that
+            of the scores before them. They see a batch: its rows are sorted by length.
 
         Beside a soft prompt (:func:`soft_tokens`), rows of a batch are of one length: peft's generation
         counts padding as positions. Nothing is shared or read ahead then.
@@ -136,7 +139,7 @@ class LLM:
             done = 0
             for batch in (batch for group in groups for batch in _equal_parts(group, batch_size)):
                 tick = _ticking(bar, done, len(batch), max_new_tokens)
-                found = self._answer_batch([rows[i] for i in batch], options, tick)
+                found = self._answer_batch([rows[i] for i in batch], options, [*processors, tick])
                 done += len(batch)
                 for i, answer in zip(batch, found):
                     answers[i] = answer
@@ -167,7 +170,7 @@ class LLM:
                 )
         return rows
 
-    def _answer_batch(self, rows: list[list[int]], options: dict, tick) -> list[Answer]:
+    def _answer_batch(self, rows: list[list[int]], options: dict, processors: list) -> list[Answer]:
         device, pad = self.model.device, self.tokenizer.pad_token_id
         can_share = self.can_share and options["num_beams"] == 1 and not soft_tokens(self.model)
         shared = _shared_length(rows) if can_share else 0
@@ -189,7 +192,7 @@ class LLM:
         # The model's generation_config may hold defaults of its own: name every choice.
         output = self.model.generate(
             input_ids=ids, attention_mask=mask, pad_token_id=pad,
-            logits_processor=[record, tick] if record else [tick], **options, **extra,
+            logits_processor=[record, *processors] if record else processors, **options, **extra,
         )  # fmt: skip
         start = longest if self.family == "decoder-only" else 1  # T5 begins with a start token
         new = output[:, start:]

@@ -96,3 +96,12 @@ def test_only_a_model_whose_layers_see_everything_shares_its_prompts():
     assert shaken(mistral(sliding_window=None)).can_share
     assert not shaken(mistral(sliding_window=4)).can_share
     assert not shaken(bart()).can_share
+
+
+def test_a_processor_has_the_last_word_on_the_scores(causal):
+    def only(ids, scores):
+        return torch.full_like(scores, -torch.inf).index_fill_(1, torch.tensor([7]), 0)
+
+    free, forced = (causal.answer(PROMPTS, max_new_tokens=3, processors=p) for p in ((), (only,)))
+    assert all(answer.ids == (7, 7, 7) for answer in forced)
+    assert forced[0].log_prob < free[0].log_prob  # the model's own, not that of the masked scores

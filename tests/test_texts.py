@@ -136,3 +136,12 @@ def test_no_task_accepts_its_own_input_as_the_answer():
         for row in data.load_tasks(task):
             given = row["input"].split(": ", 1)[-1]
             assert given not in row["accepted"], row
+
+
+def test_questions_have_their_answer_in_one_dialogue():
+    dialogues = {row["id"]: row["dialogue"] for row in data.load_dialogues()["test"]}
+    rows = data.load_questions()
+    assert len(set(rows["dialogue"])) == len(rows) == 24
+    for row in rows:
+        text = dialogues[row["dialogue"]]
+        assert re.search(rf"\b{row['answer']}\b", text)

@@ -74,6 +74,17 @@ def load_tasks(task: str | None = None):
     return datasets.Dataset.from_list([row for row in rows if task in (None, row["task"])])
 
 
+def load_questions():
+    """Questions about 24 calm test dialogues, one each: ``question, answer, dialogue``.
+
+    Asked as somebody would who does not have the dialogue before them: they name the person or the
+    thing. The answer stands in the dialogue word for word; ``dialogue`` is its id.
+    """
+    import datasets
+
+    return datasets.Dataset.from_list(_read("questions.jsonl"))
+
+
 def _by_split(rows: list[dict]) -> dict:
     import datasets
 

@@ -177,12 +177,12 @@ EXERCISES = [
         "First cut off what the model may not write: everything from an 'Observation:' at the beginning of a line on.",
         "re.search finds the first match. Inside the brackets a pattern with .*? stops at the first ].",
     ), "A missing action is a result too: None.", answers.maybe(answers.tuple_of(answers.text, answers.text, words="a name and its argument"))),
+    Exercise("applications.1", "which tokens may follow", allowed, _test_allowed, (
+        "Put the token behind what is written. Can that text still become one of the choices?",
+        "text.startswith(beginning) and any(… for choice in choices) say it in one line.",
+    ), "Whatever the model prefers, what it writes is one of the choices.", answers.list_of(answers.truth, "a list with True or False for each token"), minutes=4),
     Exercise("shipping.6", "a guard that tries again", guarded, _test_guarded, (
         "At most `tries` draws, numbered 0, 1, 2 …; the first that is not bad is the answer.",
         "Return from inside the loop. What is left to return after it?",
     ), "Better no answer than a bad one, and not more draws than needed.", answers.maybe(answers.text)),
-    Exercise("applications.1", "which tokens may follow", allowed, _test_allowed, (
-        "Put the token behind what is written. Can that text still become one of the choices?",
-        "text.startswith(beginning) and any(… for choice in choices) say it in one line.",
-    ), "Whatever the model prefers, what it writes is one of the choices.", answers.list_of(answers.truth, "a list with True or False for each token")),
 ]  # fmt: skip

@@ -207,7 +207,8 @@ GUESSES: list[Number | Choice | Order] = [
     share("shipping.p2", "file size with half of the weights at 0", near=0.05),
     Number("cheap.p1", "tokens per forward pass with prompt lookup", near=0.3, low=1, high=11, form=".1f"),
     share("cheap.p2", "steps of continuous batching, of those of static batches"),
-    count("shipping.p4", "questions answered by thought and action", of=8, near=1),
+    count("shipping.p4", "sums whose call works without a mask", of=16, near=2),
+    count("applications.p1", "answers that forged turns take over", of=20, near=3),
 ]  # fmt: skip
 
 

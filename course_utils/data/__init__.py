@@ -2,7 +2,14 @@
 
 from .dialogues import load_dialogues, references
 from .prose import load_prose
-from .texts import load_domain, load_glossary, load_instructions, load_questions, load_tasks, load_unrelated
+from .texts import (
+    load_domain,
+    load_glossary,
+    load_instructions,
+    load_questions,
+    load_tasks,
+    load_unrelated,
+)
 
 __all__ = [
     "load_dialogues", "load_domain", "load_glossary", "load_instructions", "load_prose",

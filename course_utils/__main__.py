@@ -170,14 +170,6 @@ def families(args) -> int:
     return 0
 
 
-def rivals(args) -> int:
-    """Measure what Lab 3's PPO has to beat, and let it go without a leash (a quarter of an hour of one core)."""
-    from .studies import rivals as study
-
-    study.main()
-    return 0
-
-
 def detox(args) -> int:
     """Run Lab 3's experiment with several seeds and prices of KL (ten minutes per run)."""
     from .studies import detox as study
@@ -232,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, families, recall, detox, rivals, pool, shots, coverage,
+        adapters, sweep, scaling, families, recall, detox, pool, shots, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

@@ -38,11 +38,6 @@ def detox(path: Path = HERE / "detox.json") -> list[dict]:
     return [{**run, "before": content["before"]} for run in content["runs"]]
 
 
-def rivals(path: Path = HERE / "rivals.json") -> list[dict]:
-    """What Lab 3's PPO is measured against: ``kind``, ``seed``, judged answers ``after``, some ``texts``."""
-    return _read(path)["runs"]
-
-
 def pool(path: Path = HERE / "pool.json") -> dict:
     """64 answers to each of 20 held-out dialogues: ``dialogues`` (ids), ``texts`` [dialogues][samples],
     and what they cost."""

@@ -58,7 +58,7 @@ def start(seed: int = 0) -> rl.Policy:
     return make_policy(blunt_model(), seed)
 
 
-def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, temperature: float, seed: int = 1) -> dict[str, list]:
+def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, temperature: float, template: str = "instruction", seed: int = 1) -> dict[str, list]:
     """Sampled answers to each row's dialogue, and what is found in them, a list per column.
 
     ``judges``: name → function from texts to numbers. To them come ``rouge1`` (to the neutral summary), ``facts``,
@@ -67,7 +67,7 @@ def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, t
     rows = [row for row in rows for _ in range(answers)]
     with finetune.mixed_precision():
         found = llm.answer(
-            ask(llm, rows), max_new_tokens=limit, do_sample=True, temperature=temperature, batch_size=70, seed=seed
+            ask(llm, rows, template), max_new_tokens=limit, do_sample=True, temperature=temperature, batch_size=35, seed=seed
         )
     texts = [a.text for a in found]
     return {

@@ -7,7 +7,6 @@
 ``python -m course_utils recall``        week 1's recall of a letter (:mod:`.recall`)
 ``python -m course_utils families``      week 1's three small models (:mod:`.families`)
 ``python -m course_utils detox``         Lab 3 with other seeds and prices of KL (:mod:`.detox`)
-``python -m course_utils rivals``        what Lab 3's PPO is measured against (:mod:`.rivals`)
 ``python -m course_utils shots``         Lab 1's base model with none, one and three examples (:mod:`.shots`)
 ``python -m course_utils pool``          answers for best of n; DPO and GRPO (:mod:`.pool`)
 ``python -m course_utils coverage``      prints how often our intervals hold the truth (:mod:`.coverage`)

@@ -213,7 +213,7 @@ def test_coverage_of_a_share_is_counted_exactly():
 def test_no_notebook_has_another_word_for_a_verdict():
     """Real and noise said whether an interval leaves 0 out, and were read as large and small."""
     books = sorted(Path(__file__).parents[1].glob("week*/*.ipynb"))
-    assert len(books) == 15
+    assert len(books) == 18
     for book in books:
         code = [c for c in json.loads(book.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
         found = [c["id"] for c in code for word in ("real", "noise") if f'"{word}"' in "".join(c["source"]).replace("'", '"')]

@@ -500,29 +500,29 @@ def _test_effect_on_others(answer):
 
 
 EXERCISES = [
-    Exercise("tuning.1", "fill a template", fill_template, _test_fill_template, (
-        "What happens to a dialogue that holds '{summary}' if you fill in one column after the other?",
-        "Go over the template once. A function of str, or re.sub with a function in place of a text, does it.",
-    ), returns=answers.text),
-    Exercise("tuning.2", "spot the bug: a split", split, _test_split, (
-        "Follow one dialogue through the colleague's split. Where do its three rows go?",
-        "Three rows share one dialogue. What should be drawn: rows or dialogues?",
-        "Bring the dialogues into a fixed order, shuffle them with a seeded generator, then send each row after its dialogue.",
-    ), returns=answers.tuple_of(answers.list_of(answers.something), answers.list_of(answers.something), words="two lists of rows, train and test")),
     Exercise("tuning.3", "the loss by hand", answer_loss, _test_answer_loss, (
         "Which position's scores predict the first token of the answer?",
         "Shift inside each row; then choose the positions whose label is not −100, over all rows at once.",
         "log_softmax gives the log-probabilities; gather picks that of the right token.",
     ), returns=answers.tensor),
+    Exercise("tuning.1", "fill a template", fill_template, _test_fill_template, (
+        "What happens to a dialogue that holds '{summary}' if you fill in one column after the other?",
+        "Go over the template once. A function of str, or re.sub with a function in place of a text, does it.",
+    ), returns=answers.text),
+    Exercise("tuning.8", "what one task did to the others", effect_on_others, _test_effect_on_others, (
+        "Ten questions about names are ten looks at one task. What is the unit?",
+        "Collect the changes task by task; take a mean in each, then a mean of the means.",
+    ), returns=answers.tuple_of(answers.number, answers.whole, answers.whole)),
+    Exercise("tuning.2", "spot the bug: a split", split, _test_split, (
+        "Follow one dialogue through the colleague's split. Where do its three rows go?",
+        "Three rows share one dialogue. What should be drawn: rows or dialogues?",
+        "Bring the dialogues into a fixed order, shuffle them with a seeded generator, then send each row after its dialogue.",
+    ), returns=answers.tuple_of(answers.list_of(answers.something), answers.list_of(answers.something), words="two lists of rows, train and test")),
     Exercise("tuning.4", "spot the bug: a judge of answers", is_right, _test_is_right, (
         "Which of the four verdicts above would you give yourself?",
         "Bring both texts into one plain form, then compare the whole.",
         "str has methods for spaces around, for a suffix, and for capitals. In which order do they have to come?",
     ), returns=answers.truth),
-    Exercise("tuning.8", "what one task did to the others", effect_on_others, _test_effect_on_others, (
-        "Ten questions about names are ten looks at one task. What is the unit?",
-        "Collect the changes task by task; take a mean in each, then a mean of the means.",
-    ), returns=answers.tuple_of(answers.number, answers.whole, answers.whole)),
     Exercise("tuning.5", "ROUGE-1 by hand", rouge_1, _test_rouge_1, (
         "How many words do 'a a b' and 'a a c' share? And 'the the the' and 'the cat'?",
         "Two Counters of words, joined by &, keep the smaller count of each word.",

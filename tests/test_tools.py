@@ -225,3 +225,10 @@ def test_questions_end_one_by_one_each_in_its_own_way():
     assert [t.errors for t in traces] == [0, 0, 0, 1]
     assert len(shown[1]) == 1 and "Observation: Error: '1 / 0' divides by zero." in shown[1][0]
     assert traces[3].text.endswith("Observation: 1\nThought:") and traces[3].answer is None
+
+
+@pytest.mark.parametrize("text", ["3in", "12 if 3else 4", "0x1for"])
+def test_half_a_number_is_refused_without_a_warning_of_python(text, recwarn):
+    with pytest.raises(CourseError):
+        tools.calculate(text)
+    assert not recwarn

@@ -194,6 +194,14 @@ def shots(args) -> int:
     return 0
 
 
+def reasoning(args) -> int:
+    """Train on sums with a rule as the reward, with five seeds (minutes of one core each)."""
+    from .studies import reasoning as study
+
+    study.main()
+    return 0
+
+
 def coverage(args) -> int:
     """Simulate how often the course's 95 % intervals hold the truth (half a minute)."""
     from .studies import coverage as study
@@ -224,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, families, recall, detox, pool, shots, coverage,
+        adapters, sweep, scaling, families, recall, detox, pool, shots, reasoning, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

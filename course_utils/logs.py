@@ -55,5 +55,15 @@ def shots(path: Path = HERE / "shots.json") -> dict:
     return _read(path)
 
 
+def reasoning(path: Path = HERE / "reasoning.json") -> list[dict]:
+    """Training on sums with a rule as the reward: seed, ``what`` was run, and ``right``, which says for each
+    way and group of kinds which test problems were solved (1 or 0).
+
+    A run of GRPO has its ``log``, one line per update: mean ``reward``, and how many groups were ``flat``,
+    with equal rewards. A run of imitation has the number of ``pairs`` that each way learnt from.
+    """
+    return _read(path)["runs"]
+
+
 def _read(path: Path) -> dict:
     return json.loads(path.read_text())

@@ -203,6 +203,8 @@ GUESSES: list[Number | Choice | Order] = [
     share("beyond.p1", "insults left at n = 64, of those at n = 1", near=0.15),
     Choice("beyond.p2", "the chosen answers under DPO", ("more likely", "less likely")),
     count("shipping.p3", "sums right by the best of three ways", of=20, near=2),
+    count("reasoning.p1", "groups of the plain model whose rewards are all equal", of=8, near=1),
+    Choice("reasoning.p2", "sums of other kinds after GRPO", CHANGE),
     Number("shipping.p1", "NLL lost by INT8 arithmetic", near=0.2, unit=" nats"),
     share("shipping.p2", "file size with half of the weights at 0", near=0.05),
     Number("cheap.p1", "tokens per forward pass with prompt lookup", near=0.3, low=1, high=11, form=".1f"),

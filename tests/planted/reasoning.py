@@ -3,6 +3,8 @@
 import ast
 import operator
 import re
+from collections import Counter
+from math import comb, prod
 
 from course_utils.exercises import reasoning
 
@@ -62,10 +64,99 @@ PLANTED = {
         (lambda node: None, "`return` missing"),
         (lambda node: eval(ast.unparse(node)) if re.fullmatch(r"[\d.+\-*/() ]+", ast.unparse(node)) else reasoning.tree_value(node), "not on the list"),
     ],
+    "reasoning.1": [
+        (lambda n, right, k: 1 - (1 - right / n) ** k, "with putting back"),
+        (lambda n, right, k: right / n, "pass@1"),
+        (lambda n, right, k: comb(n - right, k) / comb(n, k), "take it from 1"),
+        (lambda n, right, k: comb(right, k) / comb(n, k), "One is enough"),
+        (lambda n, right, k: min(1, k * right / n), "should give 0.8333"),
+        (lambda n, right, k: k * right / n, "mean number"),
+        (lambda n, right, k: float(right > 0), "may miss it"),
+    ],
+    "reasoning.2": [
+        (lambda values: Counter(values).most_common(1)[0][0] if values else None, "without a value voted"),
+        (lambda values: reasoning.majority(values[::-1]), "later one"),
+        (lambda values: max(sorted(set(voters(values)), reverse=True), key=voters(values).count, default=None), "larger one"),
+        (lambda values: max(sorted(set(voters(values))), key=voters(values).count, default=None), "smaller one"),
+        (lambda values: sum(voters(values)) / len(voters(values)) if voters(values) else None, "do not average"),
+        (lambda values: voters(values)[0] if voters(values) else None, "first value"),
+        (lambda values: max(voters(values), default=None), "largest value"),
+        (lambda values: reasoning.majority([value or None for value in values]), "0 is a value"),
+        (lambda values: Counter(voters(values)).most_common(1)[0][1] if voters(values) else None, "how many votes"),
+        (lambda values: Counter(v for v in values if v is not None).most_common(1)[0][0], "No sample has a value"),
+    ],
+    "reasoning.4": [
+        (lambda text, answer: float(str(answer) in text), "commits itself to none"),
+        (lambda text, answer: float(f"answer is {answer}" in text), "begins"),
+        (lambda text, answer: float(reads(text)[-1:] == [answer]), "two answers"),
+        (lambda text, answer: float(reads(text)[:1] == [answer]), "two answers"),
+        (lambda text, answer: float(answer in reads(text)), "two answers"),
+        (lambda text, answer: float(reads(text, r"answer is (\d+)") == [answer]), "decimal point"),
+        (lambda text, answer: float(reads(text, r"answer is (-?\d+)") == [answer]), "decimal point"),
+        (lambda text, answer: float(reads(text, r"answer is (\d+\.?\d*)") == [answer]), "negative"),
+        (lambda text, answer: float([float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", text)][-1:] == [answer]), "two answers"),
+        (lambda text, answer: 1.0, "lost the sign"),
+    ],
+    "reasoning.3": [
+        (lambda texts, rewards, group: [(i // group, t) for i, (t, r) in enumerate(zip(texts, rewards)) if r], "kept twice"),
+        (lambda texts, rewards, group: once(texts, rewards, lambda i: i % group), "i % group"),
+        (lambda texts, rewards, group: once(texts, rewards, lambda i: i), "own number"),
+        (lambda texts, rewards, group: once(texts, [1] * len(texts), lambda i: i // group), "wrong texts too"),
+        (lambda texts, rewards, group: once(texts, [1 - r for r in rewards], lambda i: i // group), "the wrong texts"),
+        (lambda texts, rewards, group: one_each(texts, rewards, group), "one text per problem"),
+        (lambda texts, rewards, group: first_time(texts, rewards, group), "belongs to both"),
+    ],
 }  # fmt: skip
 
 EQUIVALENT = {
+    "reasoning.2": {"0 → -1 (2)": "a list of one has one item", "1 → 2": "the first of two is the first"},
+    "reasoning.4": {"0 → -1": "where the texts hold one answer, the first is the last"},
 }
+
+
+def voters(values):
+    return [value for value in values if value is not None]
+
+
+def reads(text, pattern=r"answer is (-?\d+(?:\.\d+)?)"):
+    return [float(number) for number in re.findall(pattern, text)]
+
+
+def once(texts, rewards, number):
+    return list(dict.fromkeys((number(i), t) for i, (t, r) in enumerate(zip(texts, rewards)) if r == 1))
+
+
+def one_each(texts, rewards, group):
+    found = {}
+    for number, text in once(texts, rewards, lambda i: i // group):
+        found.setdefault(number, text)
+    return list(found.items())
+
+
+def first_time(texts, rewards, group):
+    found = {}
+    for number, text in once(texts, rewards, lambda i: i // group):
+        found.setdefault(text, number)
+    return [(number, text) for text, number in found.items()]
+
+
+def by_product(n, right, k):
+    return 1 - prod((n - right - i) / (n - i) for i in range(k))
+
+
+def by_hand_counting(values):
+    best, most = None, 0
+    for value in voters(values):
+        if values.count(value) > most:
+            best, most = value, values.count(value)
+    return best
+
+
+def split_at_the_words(text, answer):
+    parts = text.split("answer is ")[1:]
+    found = [re.match(r"-?\d+(\.\d+)?", part) for part in parts]
+    found = [float(match[0]) for match in found if match]
+    return int(found == [answer])
 
 # ---------------------------------------------------------------- right
 
@@ -83,4 +174,8 @@ def by_kind_of_node(node):
 
 RIGHT = {
     "shipping.4": [by_kind_of_node, walker(exact=True)],
+    "reasoning.1": [by_product],
+    "reasoning.2": [by_hand_counting],
+    "reasoning.4": [split_at_the_words],
+    "reasoning.3": [lambda texts, rewards, group: once(texts, rewards, lambda i: i // group)],
 }  # fmt: skip

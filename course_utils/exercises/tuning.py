@@ -19,7 +19,7 @@ from .engine import Exercise
 
 
 def fill_template(template, row):
-    return re.sub(r"\{(\w+)\}", lambda slot: row[slot[1]], template)
+    return template.format_map(row)
 
 
 def _one_after_the_other(template, columns):

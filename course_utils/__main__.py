@@ -186,6 +186,14 @@ def pool(args) -> int:
     return 0
 
 
+def hacking(args) -> int:
+    """Push a weak reward model and DPO too far, for Beyond PPO, and train its baselines (a quarter of an hour)."""
+    from .studies import hacking as study
+
+    study.main()
+    return 0
+
+
 def shots(args) -> int:
     """Measure for Lab 1 what examples in the prompt change in a base model, Gemma 3 270M (minutes)."""
     from .studies import shots as study
@@ -232,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, families, recall, detox, pool, shots, reasoning, coverage,
+        adapters, sweep, scaling, families, recall, detox, pool, hacking, shots, reasoning, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

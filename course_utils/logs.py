@@ -49,6 +49,12 @@ def beyond(path: Path = HERE / "beyond.json") -> list[dict]:
     return _read(path)["runs"]
 
 
+def hacking(path: Path = HERE / "hacking.json") -> dict:
+    """What goes too far: ``push`` (PPO against a weak judge), ``displaced`` (DPO), and more ``runs`` like those
+    of :func:`beyond`."""
+    return _read(path)
+
+
 def shots(path: Path = HERE / "shots.json") -> dict:
     """Lab 1's base model: the ``texts`` and ``rouge1`` of each kind of prompt in ``prompts``, and how many
     ``dialogues`` were asked."""

@@ -34,6 +34,15 @@ def reference_pairs(llm: LLM, split: str = "train") -> list[tuple[str, str, str]
     return [(q, r["summary"], r["summary_blunt"]) for q, r in zip(ask(llm, rows), rows)]
 
 
+def weak_pairs(rows: list[dict], few: int = 12) -> tuple[list[str], list[str]]:
+    """Few pairs made carelessly: chosen the neutral summaries, rejected the first halves of the blunt ones.
+
+    Who prefers the chosen text may simply prefer the longer, complete one.
+    """
+    halves = [row["summary_blunt"].split() for row in rows[:few]]
+    return [row["summary"] for row in rows[:few]], [" ".join(words[: len(words) // 2]) for words in halves]
+
+
 def blunt_model() -> LLM:
     """The embedded model tuned on blunt summaries: the shipped adapter, merged into the weights."""
     llm = adapters.load_shipped("blunt")

@@ -131,6 +131,7 @@ def judged(policy: rl.Policy) -> dict:
 def run(method: str, rate: float) -> dict:
     """One run from start to judgement."""
     policy = start()
+    policy.check_start()  # DPO begins at ln 2 and GRPO at a KL of 0 only where policy and reference are one
     optimizer = torch.optim.AdamW(trained_weights(policy), lr=rate, weight_decay=0.0)
     if method == "dpo":
         pairs = reference_pairs(policy.llm)

@@ -500,15 +500,15 @@ EXERCISES: list[Exercise] = [
         "PPO's loss without a value head.", answers.tensor,
     ),
     Exercise(
-        "beyond.9", "when training pays", pays_off, _test_pays_off,
-        ("How many tokens more does best of n generate for one answer?",
-         "After how many answers are these as many as the training's? And after how many are they *more*?"),
-        "Best of n needs no training, and pays for ever.", answers.maybe(answers.whole),
-    ),
-    Exercise(
         "beyond.6", "a reviser of one rule", revise_by_rule, _test_revise_by_rule,
         ("re.sub can replace several words at once, written with | between them; re.escape makes a word safe inside a pattern.",
          "Before and after a whole word stands no letter. Tidy the spaces in two steps, those between words and those before a mark."),
         "Three lines: the baseline that a model must beat.", answers.text,
+    ),
+    Exercise(
+        "beyond.9", "when training pays", pays_off, _test_pays_off,
+        ("How many tokens more does best of n generate for one answer?",
+         "After how many answers are these as many as the training's? And after how many are they *more*?"),
+        "Best of n needs no training, and pays for ever.", answers.maybe(answers.whole),
     ),
 ]  # fmt: skip

@@ -234,8 +234,7 @@ def test_a_lab_runs_with_a_sequence_to_sequence_model(path, dtype, place, shelf,
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-# Lab 3 is left out until it is known why its second pass fails on fewer dialogues.
-@pytest.mark.parametrize("path", [p for p in LABS if "lab3" not in p.name], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
 def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path):
     notebook = fewer(path, "twice")
     first = [cell for cell in notebook.cells if cell.cell_type == "code"]

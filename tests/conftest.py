@@ -116,3 +116,14 @@ def with_soft_prompt(llm, kind):
             if p.requires_grad:
                 p.normal_(0, 0.5)
     return LLM(tuned.eval(), llm.tokenizer, llm.name)
+
+
+@pytest.fixture
+def said(capsys):
+    """What a picture's alt text says; outside a notebook ``show`` prints it."""
+
+    def words(draw, *args, **kwargs):
+        draw(*args, **kwargs)
+        return " ".join(capsys.readouterr().out.split())
+
+    return words

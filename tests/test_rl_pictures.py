@@ -9,17 +9,6 @@ from course_utils import rl_pictures as pictures
 from course_utils.exercises.lab3 import clipped
 
 
-@pytest.fixture
-def said(capsys):
-    """What a picture's alt text says; outside a notebook ``show`` prints it."""
-
-    def words(draw, *args, **kwargs):
-        draw(*args, **kwargs)
-        return " ".join(capsys.readouterr().out.split())
-
-    return words
-
-
 @pytest.mark.parametrize("draw", [pictures.decisions, pictures.four_models, pictures.one_column_apart, pictures.two_ways])
 def test_a_drawing_of_a_mechanism_is_described(said, draw):
     assert len(said(draw).split()) > 20

@@ -1,20 +1,8 @@
 """The pictures of what makes a model cheap: their words say what is to be seen."""
 
-import pytest
 import torch
 
 from course_utils import serving_pictures
-
-
-@pytest.fixture
-def said(capsys):
-    """What a picture's alt text says; outside a notebook ``show`` prints it."""
-
-    def words(draw, *args, **kwargs):
-        draw(*args, **kwargs)
-        return capsys.readouterr().out
-
-    return words
 
 
 def test_slots_count_steps_and_idle_shares_by_hand(said):

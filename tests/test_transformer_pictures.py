@@ -7,17 +7,6 @@ from course_utils import transformer
 from course_utils import transformer_pictures as pictures
 
 
-@pytest.fixture
-def said(capsys):
-    """What a picture's alt text says; outside a notebook ``show`` prints it."""
-
-    def words(draw, *args, **kwargs):
-        draw(*args, **kwargs)
-        return capsys.readouterr().out
-
-    return words
-
-
 def test_the_weights_of_a_query_are_in_its_picture(said):
     text = said(pictures.query_key_value, "cat", {"cat": 0.5, "sat": 0.25, "down": 0.25})
     assert "cat 0.50, sat 0.25, down 0.25" in text

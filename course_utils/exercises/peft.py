@@ -219,21 +219,6 @@ def _test_truncate(answer):
                 raise Wrong(f"{where}: the directions are right, but each has to be as long as its singular value.")
             raise Wrong(f"{where}: another matrix of that rank is closer to M, at a distance of {nearest:.3g}; yours is at {yours:.3g}.")
 
-# ------------------------------------------------------------ peft.7 choose a method
-
-
-def choose(task):
-    room = 0.75 * task["gpu_bytes"] / task["parameters"]
-    if task["adapters"] == 1 and room >= 16:
-        return "full"
-    if room >= 2:
-        return "LoRA"
-    if room >= 0.5:
-        return "QLoRA"
-    raise ValueError("The model does not fit.")
-
-# ------------------------------------------------------------ peft.9 what LoRA's relatives train
-
 
 EXERCISES = [
     Exercise("peft.1", "the forward pass", lora_forward, _test_lora_forward, (

@@ -95,9 +95,6 @@ def truncated_in_numpy(M, r):
     u, s, v = np.linalg.svd(np.asarray(M), full_matrices=False)
     return (u[:, :r] * s[:r]) @ v[:r]
 
-# ------------------------------------------------------------ peft.7 to peft.9
-
-
 PLANTED = {
     "peft.1": [
         (lambda x, W, A, B, alpha: x @ W.T + alpha / len(x) * (x @ A.T @ B.T), "should give"),

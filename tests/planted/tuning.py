@@ -86,11 +86,6 @@ def grown(rows, share, seed):
 # ------------------------------------------------------------ tuning.3
 
 
-def every_token(logits, labels, keep):
-    x, y = logits[:, :-1], labels[:, 1:]
-    return x.log_softmax(-1), y, keep(y)
-
-
 def loss_in_a_loop(logits, labels):
     losses = []
     for scores, row in zip(logits, labels):

@@ -30,7 +30,7 @@ def test_a_copy_in_an_empty_folder_runs_with_parameters_as_a_job(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
-    assert out.cells[0].source.endswith("learner = 7")
+    assert out.cells[0].source.split("\n")[1:2] == ["learner = 7"]
     ran = {c.id: c.outputs for c in out.cells if c.cell_type == "code"}
     compared = [c for c in notebooks.read(path).cells if notebooks.COMPARED in c.metadata.get("tags", [])]
     assert compared and all(text(c.outputs) == text(ran[c.id]) for c in compared)

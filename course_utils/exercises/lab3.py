@@ -30,6 +30,11 @@ def _from(start_of, cut=True):
     return responses
 
 
+def _stripped(rows, lengths, eos):
+    behind = [row[next((i for i, t in enumerate(row) if t != eos), len(row)) :] for row in rows]
+    return [row[: row.index(eos)] if eos in row else row for row in (r[n:] for r, n in zip(behind, lengths))]
+
+
 def _test_response_ids(theirs):
     batch = [[2, 2, 5, 7, 8, 9, 2, 2], [5, 2, 6, 7, 8, 3, 4, 2]]
     cases = [
@@ -48,6 +53,9 @@ def _test_response_ids(theirs):
         ("You start where the *shortest* prompt would end.", _from(lambda n, lengths: min(lengths))),
         ("You removed every end token and kept what stands behind it: the answer ends at the *first*.",
          lambda rows, lengths, eos: [[t for t in row[max(lengths) :] if t != eos] for row in rows]),
+        ("You cut before the *last* end token: the answer ends at the first, whatever follows it.",
+         lambda rows, lengths, eos: [r[: len(r) - 1 - r[::-1].index(eos)] if eos in r else r for r in (row[max(lengths) :] for row in rows)]),
+        ("You took end tokens off the left until the prompt began: padding may be another token, and a prompt may begin with one. Count columns.", _stripped),
         ("The answer ends *before* its first end token; yours still holds it.",
          lambda rows, lengths, eos: [r + [eos] if eos in row[max(lengths) :] else r for row, r in zip(rows, response_ids(rows, lengths, eos))]),
         ("You looked for the end token in the whole row: padding and prompt may hold it, too.",
@@ -72,6 +80,7 @@ def _test_policy_and_reference(theirs):
     slips = [
         ("The reference is the raw model: the KL is not 0 at the start, and its price un-learns summarising.", lambda b, t, r: (b + t + r, b)),
         ("The reference is the raw model, and the policy never changes: rl is in neither.", lambda b, t, r: (b + t, b)),
+        ("tuned is what the first adapter *added*: alone it is no model.", lambda b, t, r: (b + t + r, t)),
         ("The reference moves with the policy: the KL would be 0 for ever and hold nothing back.", lambda b, t, r: (b + t + r, b + t + r)),
         ("The policy lost the first adapter: it starts from the *tuned* model.", lambda b, t, r: (b + r, b + t)),
         ("Both lost the first adapter: training would start from the raw model, which cannot summarise.", lambda b, t, r: (b + r, b)),
@@ -153,6 +162,7 @@ def _test_token_rewards(theirs):
         ("One number came back, the sum: return a reward per token.", lambda s, a, b, beta: s - beta * (a - b).sum()),
         ("The KL is paid by each token itself, not by the last one for all.", lambda s, a, b, beta: torch.tensor([0.0] * (len(a) - 1) + [s - beta * float((a - b).sum())])),
         ("β multiplies the score as well: it is the price of the KL alone.", lambda s, a, b, beta: beta * at(-1)(s, a, b, 1.0)),
+        ("One number too many: the score is no token of its own; it is added to the last token's reward.", lambda s, a, b, beta: torch.cat([-beta * (a - b), torch.tensor([s])])),
         ("The score is shared out among the tokens: it is given whole, at the last one.", lambda s, a, b, beta: s / len(a) - beta * (a - b)),
     ]
     compare(theirs, token_rewards, cases, slips)
@@ -203,6 +213,12 @@ def _test_push(theirs):
         ("The baseline is missing: a reward of 8 is bad news where 9.5 was expected.", lambda p, w, r, b: push(p, w, r, 0.0)),
         ("Only the logit of the drawn word moves; the words that were not drawn must give way.", lambda p, w, r, b: [(k == w) * (r - b) for k in range(len(p))]),
         ("Only the drawn word's logit moves: the others have a gradient as well, 0 − p.", lambda p, w, r, b: [(k == w) * (1 - q) * (r - b) for k, q in enumerate(p)]),
+        ("The others do not follow the drawn word: they give way, so their gradient is 0 − p.", lambda p, w, r, b: [((1 - q) if k == w else q) * (r - b) for k, q in enumerate(p)]),
+        ("Every word got the drawn word's gradient, 1 − p: only one was drawn.", lambda p, w, r, b: [(1 - q) * (r - b) for q in p]),
+        ("That is the slope of log p along the *probability*. The logits are pushed, and softmax lies between.", lambda p, w, r, b: [(k == w) / q * (r - b) for k, q in enumerate(p)]),
+        ("A draw worse than the baseline is pushed *down*: reward − baseline counts with its sign.", lambda p, w, r, b: [((k == w) - q) * abs(r - b) for k, q in enumerate(p)]),
+        ("A draw worse than the baseline teaches as well: it is pushed *down*.", lambda p, w, r, b: [((k == w) - q) * max(0.0, r - b) for k, q in enumerate(p)]),
+        ("The baseline was added: it is what the reward is compared with.", lambda p, w, r, b: push(p, w, r + 2 * b, b)),
         ("The sign is turned: a reward above the baseline must push the drawn word *up*.", lambda p, w, r, b: [-x for x in push(p, w, r, b)]),
         ("The reward is missing: every draw gets the same push.", lambda p, w, r, b: push(p, w, 1.0, 0.0)),
         ("The push is weighted by the word's probability once more. It was drawn: that has happened.", lambda p, w, r, b: [p[w] * x for x in push(p, w, r, b)]),
@@ -243,7 +259,9 @@ def _test_advantages_of(theirs):
 
     slips = [
         ("The right numbers from the last token to the first: you went backwards, so the list must be turned round.", lambda r, v, lam: rest(r, v, lam)[::-1]),
-        ("After the last token nothing is to come: the value there is 0, not the last value again.", lambda r, v, lam: rest(r[:-1] + [r[-1] + v[-1]], v, lam)),
+        ("After the last token nothing is to come: its advantage is r − V, and yours takes nothing off. The value behind the end is 0, not the last one again.", lambda r, v, lam: rest(r[:-1] + [r[-1] + v[-1]], v, lam)),
+        ("After the last token you took the *first* value: the one behind the end is 0.", lambda r, v, lam: rest(r[:-1] + [r[-1] + v[0]], v, lam)),
+        ("One number too many: behind the last token stands none, and its 0 is not returned.", lambda r, v, lam: [*rest(r, v, lam), 0.0]),
         ("λ changes nothing in your answer: with λ = 1 each token also gets what comes after the next one.", lambda r, v, lam: rest(r, v, 0.0)),
         ("λ changes nothing in your answer: each step back multiplies what came later by λ once.", lambda r, v, lam: rest(r, v, 1.0)),
         ("The value is not taken off: the advantage is what comes, *less* what was expected.", returns),
@@ -287,6 +305,8 @@ def _test_learning_curve(theirs):
         ("The best answer of an iteration says little about the others: take the mean.", _mean_of("scores", np.max)),
         ("You took the KL off. PPO maximises such a sum, with a price β; whether the answers please the judge is the score alone.",
          lambda log: [a - b for a, b in zip(scores(log), _mean_of("kl")(log))]),
+        ("You took the KL off, at a price. What it costs is watched in a curve of its own; whether the answers please the judge is the score alone.",
+         lambda log: [a - 0.05 * b for a, b in zip(scores(log), _mean_of("kl")(log))]),
         ("You took the first iteration's mean off all of them: the curve has its shape, and no longer its values.", lambda log: [x - scores(log)[0] for x in scores(log)]),
     ]
     compare(theirs, learning_curve, [("", (log,))], slips)
@@ -318,6 +338,8 @@ def _test_clipped(theirs):
         ("The *product* was clipped: the band is around the ratio.", lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e))),
         ("That is a loss: the objective is to be large, without the minus.", lambda r, a, e: -clipped(r, a, e)),
         ("One number came back, the mean: return one value per token; the mean is taken later.", lambda r, a, e: clipped(r, a, e).mean()),
+        ("One number came back, the sum: return one value per token.", lambda r, a, e: clipped(r, a, e).sum()),
+        ("torch.min with a dimension returns two things, the values and where they were: take the first, or use torch.minimum.", lambda r, a, e: torch.stack([x.float() for x in torch.min(torch.stack([r * a, band(r, a, e)]), 0)])),
         ("One number came back, the smallest of all: each token has a smaller one of its own two.", lambda r, a, e: clipped(r, a, e).min()),
     ]
     try:
@@ -357,6 +379,8 @@ def _test_z_score(theirs):
         ("The root is missing: a variance is not in the unit of the means.", over(lambda sa, sb, n: (sa**2 + sb**2) / n)),
         ("The mean of the two variances is for *one* mean; a difference carries the errors of both.", over(lambda sa, sb, n: ((sa**2 + sb**2) / 2 / n) ** 0.5)),
         ("Only the spread before enters; the mean after is uncertain, too.", over(lambda sa, sb, n: sa / n**0.5)),
+        ("Only the spread after enters; the mean before is uncertain, too.", over(lambda sa, sb, n: sb / n**0.5)),
+        ("The mean of the two standard deviations is for *one* mean; a difference carries the errors of both.", over(lambda sa, sb, n: (sa + sb) / 2 / n**0.5)),
         ("That is the relative change, (before − after) / before: no spread enters and no n.", lambda a, sa, b, sb, n: (a - b) / a),
         ("You divided by n − 1: the standard deviations are given, nothing is estimated here.", over(lambda sa, sb, n: ((sa**2 + sb**2) / (n - 1)) ** 0.5)),
     ]
@@ -373,17 +397,17 @@ def sign_flip_p(differences, draws, seed):
     return (np.sum(flipped >= abs(differences.mean())) + 1) / (draws + 1)
 
 
-def _exact(differences, factors=(-1, 1), size=abs, strict=False):
+def _exact(differences, factors=(-1, 1), size=abs, strict=False, size_seen=None):
     """Over all patterns: the share whose mean is as far from 0 as the one seen."""
     d = np.asarray(differences, float)
     means = [size(float(np.dot(f, d))) for f in itertools.product(factors, repeat=len(d))]
-    seen = size(float(d.sum()))
+    seen = (size_seen or size)(float(d.sum()))
     return float(np.mean([m > seen if strict else m >= seen for m in means]))
 
 
 def _test_sign_flip_p(theirs):
     draws, near = 3_000, 0.04  # near: more than four standard errors of a share of 3,000
-    irregular = [2.5, 2.0, -0.25, -0.375, -0.125, -0.5]  # in eighths, so that sums are exact
+    irregular = [2.5, 2.0, -0.25, -0.75, -0.125, -1.5]  # in eighths, so that sums are exact
     fall = [-1.0, -1.0, -1.0, -1.0, 2.0, -1.0]
     got = [theirs(d, draws, 0) for d in (irregular, fall)]
 
@@ -394,6 +418,8 @@ def _test_sign_flip_p(theirs):
     if not gives(*want):
         for words, slip in (
             ("One-sided: a change of that size in the *other* direction is as surprising. Compare absolute values.", lambda d: _exact(d, size=float)),
+            ("You compare signed means with the size of yours, so only one side counts: take the absolute value of both.", lambda d: _exact(d, size=float, size_seen=abs)),
+            ("Every pattern you drew is as far from 0 as the differences. Did you shuffle them, take absolute values before the mean, or draw one sign for all of them?", lambda d: 1.0),
             ("A tie counts: a mean *as far* from 0 as yours is as surprising as yours.", lambda d: _exact(d, strict=True)),
             ("Your factors are 0 and 1: a difference is then left out, not turned round.", lambda d: _exact(d, (0, 1))),
         ):

@@ -1,5 +1,6 @@
 """Lab 3: plausible wrong answers, and right ones in other styles."""
 
+import itertools
 import math
 import random
 import statistics
@@ -24,6 +25,23 @@ def shortens_the_rows(rows, lengths, eos):
         if eos in row:
             del row[row.index(eos) :]
     return rows
+
+
+def strips_by_token(rows, lengths, eos):
+    """Padding taken off the left while it is the end token; padding may be another."""
+    found = []
+    for row, n in zip(rows, lengths):
+        row = list(row)
+        while row and row[0] == eos:
+            row.pop(0)
+        row = row[n:]
+        found.append(row[: row.index(eos)] if eos in row else row)
+    return found
+
+
+def to_the_last_end(rows, lengths, eos):
+    found = [row[max(lengths) :] for row in rows]
+    return [row[: max(i for i, t in enumerate(row) if t == eos)] if eos in row else row for row in found]
 
 
 def from_the_end(rows, lengths, eos):
@@ -54,6 +72,23 @@ def appended(r, v, lam):
     return found
 
 
+def runs_over_the_end(r, v, lam):
+    running, found = 0, []
+    for t in reversed(range(len(r))):
+        running = r[t] + v[t + 1] - v[t] + lam * running
+        found.insert(0, running)
+    return found
+
+
+# ---------------------------------------------------------------- wrong: lab3.11
+
+
+def pushes_in_place(probs, drawn, reward, baseline):
+    for k in range(len(probs)):
+        probs[k] = ((k == drawn) - probs[k]) * (reward - baseline)
+    return probs
+
+
 # ---------------------------------------------------------------- wrong: lab3.9
 
 
@@ -75,6 +110,15 @@ def normal_signs(d, draws, seed):
     return p_of(np.random.default_rng(seed).normal(size=(draws, len(d))), d, draws)
 
 
+def one_sign_for_all(d, draws, seed):
+    return p_of(np.random.default_rng(seed).choice([-1, 1], (draws, 1)), d, draws)
+
+
+def shuffled(d, draws, seed):
+    generator, seen = np.random.default_rng(seed), abs(np.mean(d))
+    return (sum(abs(np.mean(generator.permutation(d))) >= seen - 1e-12 for _ in range(draws)) + 1) / (draws + 1)
+
+
 def one_seed(d, draws, seed):
     return lab3.sign_flip_p(d, draws, 0)
 
@@ -94,6 +138,10 @@ PLANTED = {
         (lambda rows, n, e: [row[max(n) : row.index(e)] for row in rows], "whole row"),
         (lambda rows, n, e: lab3.response_ids(rows, n, 2), "should give"),
         (from_the_end, "should give"),
+        (strips_by_token, "Count columns"),
+        (to_the_last_end, "*last* end token"),
+        (lambda rows, n, e: [row[max(n) : row.index(e, max(n))] for row in rows], "raised ValueError"),
+        (lambda rows, n, e: sum(lab3.response_ids(rows, n, e), []), "a list of lists of token ids"),
         (shortens_the_rows, "in place"),
         (lambda rows, n, e: len(lab3.response_ids(rows, n, e)), "a list of lists of token ids"),
         (lambda rows, n, e: lab3.response_ids(rows, n, e)[0], "a list of lists of token ids"),
@@ -105,6 +153,8 @@ PLANTED = {
         (lambda base, tuned, rl: (base + rl, base + tuned), "lost the first adapter"),
         (lambda base, tuned, rl: (base + rl, base), "Both lost"),
         (lambda base, tuned, rl: (base + tuned, base + tuned + rl), "exchanged"),
+        (lambda base, tuned, rl: (base + tuned + rl, tuned), "alone it is no model"),
+        (lambda base, tuned, rl: {"policy": base + tuned + rl, "reference": base + tuned}, "two tensors"),
         (lambda base, tuned, rl: base + tuned + rl, "the policy's weights and the reference's"),
         (lambda base, tuned, rl: (base.add_(tuned) + rl, base), "in place"),
     ],
@@ -130,6 +180,7 @@ PLANTED = {
         (lambda s, a, b, beta: lab3.token_rewards(s, (a - b).abs(), 0 * b, beta), "without its sign"),
         (lambda s, a, b, beta: lab3.token_rewards(s, a.flip(0), b.flip(0), beta).flip(0), "after the last"),
         (lambda s, a, b, beta: a.sub_(b).mul_(-beta), "in place"),
+        (lambda s, a, b, beta: torch.cat([-beta * (a - b), torch.tensor([s])]), "One number too many"),
         (lambda s, a, b, beta: lab3.token_rewards(s, a.exp(), b.exp(), beta), "should give"),
         (lambda s, a, b, beta: [0] * (len(a) - 1) + [s - beta * (a - b).sum().item()], "by each token itself"),
         (lambda s, a, b, beta: beta * (s * torch.eye(len(a))[-1] - (a - b)), "β multiplies the score"),
@@ -144,6 +195,8 @@ PLANTED = {
         (lambda far, near: abs(far[0] - near[0]) / (far[1] - near[1]), "scores less"),
         (lambda far, near: far[0] - 0.05 * far[1] > near[0] - 0.05 * near[1], "a number"),
         (lambda far, near: 0.05, "should give"),
+        (lambda far, near: (far[0] - near[0]) / (far[1] - near[1]) if far[0] >= near[0] else None, "`return`"),
+        (lambda far, near: max(0, round((far[0] - near[0]) / (far[1] - near[1]), 2)), "should give"),
         (lambda far, near: (far[0] - near[0]) / (far[1] - near[1]) if far[0] > 0 else 0, "below 0"),
     ],
     "lab3.11": [
@@ -152,12 +205,22 @@ PLANTED = {
         (lambda p, w, r, b: [(k == w) * (1 - q) * (r - b) for k, q in enumerate(p)], "0 − p"),
         (lambda p, w, r, b: lab3.push(p, w, b, r), "sign is turned"),
         (lambda p, w, r, b: lab3.push(p, w, 1, 0), "reward is missing"),
+        (lambda p, w, r, b: [(1 - q if k == w else q) * (r - b) for k, q in enumerate(p)], "give way"),
+        (lambda p, w, r, b: [(1 - q) * (r - b) for q in p], "only one was drawn"),
+        (lambda p, w, r, b: [(k == w) / p[w] * (r - b) for k in range(len(p))], "softmax lies between"),
+        (lambda p, w, r, b: [x * abs(r - b) for x in lab3.push(p, w, 1, 0)], "with its sign"),
+        (lambda p, w, r, b: [x * max(r - b, 0) for x in lab3.push(p, w, 1, 0)], "teaches as well"),
+        (lambda p, w, r, b: [x * (r + b) for x in lab3.push(p, w, 1, 0)], "was added"),
+        (pushes_in_place, "in place"),
         (lambda p, w, r, b: [p[w] * x for x in lab3.push(p, w, r, b)], "once more"),
         (lambda p, w, r, b: lab3.push(p, w, r, b)[w], "a list of numbers"),
         (lambda p, w, r, b: [abs(x) for x in lab3.push(p, w, r, b)], "should give"),
     ],
     "lab3.5": [
         (lambda r, v, lam: lab3.advantages_of(r, [*v, v[-1]], lam)[: len(r)], "After the last"),
+        (lambda r, v, lam: lab3.advantages_of(r, [*v, v[0]], lam)[: len(r)], "*first* value"),
+        (lambda r, v, lam: [*lab3.advantages_of(r, v, lam), 0], "One number too many"),
+        (runs_over_the_end, "IndexError"),
         (appended, "turned round"),
         (lambda r, v, lam: [sum(r[t:]) - v[t] for t in range(len(r))], "λ changes nothing"),
         (lambda r, v, lam: lab3.advantages_of(r, v, 0), "λ changes nothing"),
@@ -176,6 +239,7 @@ PLANTED = {
         (lambda log: [statistics.median(i["scores"]) for i in log], "median"),
         (lambda log: [max(i["scores"]) for i in log], "best answer"),
         (lambda log: [np.mean(i["scores"]) - np.mean(i["kl"]) for i in log], "took the KL off"),
+        (lambda log: [np.mean(i["scores"]) - 0.05 * np.mean(i["kl"]) for i in log], "at a price"),
         (lambda log: [np.mean(i["scores"]) - np.mean(log[0]["scores"]) for i in log], "first iteration's mean"),
         (lambda log: float(np.mean([s for i in log for s in i["scores"]])), "a list of numbers"),
         (lambda log: [sum(i["scores"]) / len(log[0]["scores"]) for i in log], "should give"),
@@ -191,6 +255,11 @@ PLANTED = {
         (lambda r, a, e: lab3.clipped(r, a, e).mean(), "the mean"),
         (lambda r, a, e: torch.min(torch.min(r * a), torch.min(r.clamp(1 - e, 1 + e) * a)), "smallest of all"),
         (lambda r, a, e: -lab3.clipped(r, a, e), "That is a loss"),
+        (lambda r, a, e: lab3.clipped(r, a, e).sum(), "the sum"),
+        (lambda r, a, e: torch.min(torch.stack([r * a, r.clamp(1 - e, 1 + e) * a]), 0), "returns two things"),
+        (lambda r, a, e: r.clamp_(1 - e, 1 + e) * a, "in place"),
+        (lambda r, a, e: torch.minimum(r * a, torch.tensor(np.clip(r.detach().numpy(), 1 - e, 1 + e)) * a), "respect to `ratio` is not"),
+        (lambda r, a, e: torch.where((r - 1).abs() > e, r.clamp(1 - e, 1 + e) * a, r * a), "Only clipped"),
         (lambda r, a, e: min(r * a, r.clamp(1 - e, 1 + e) * a), "two whole tensors"),
         (lambda r, a, e: lab3.clipped(r, a, e).tolist(), "no gradient"),
         (lambda r, a, e: lab3.clipped(r, a, e).detach().numpy(), "no gradient"),
@@ -207,6 +276,8 @@ PLANTED = {
         (lambda a, sa, b, sb, n: (a - b) / ((sa**2 + sb**2) ** 0.5 / n), "by √n"),
         (lambda a, sa, b, sb, n: (a - b) / ((sa**2 + sb**2) / n), "root is missing"),
         (lambda a, sa, b, sb, n: (a - b) / (sa / n**0.5), "Only the spread before"),
+        (lambda a, sa, b, sb, n: (a - b) / (sb / n**0.5), "Only the spread after"),
+        (lambda a, sa, b, sb, n: (a - b) / ((sa + sb) / 2 / n**0.5), "mean of the two standard deviations"),
         (lambda a, sa, b, sb, n: (a - b) / ((sa**2 + sb**2) / (2 * n)) ** 0.5, "errors of both"),
         (lambda a, sa, b, sb, n: (a - b) / ((sa**2 + sb**2) / (n - 1)) ** 0.5, "n − 1"),
         (lambda a, sa, b, sb, n: lab3.z_score(a, sa, b, sb, n) > 2, "a number"),
@@ -219,6 +290,9 @@ PLANTED = {
         (lambda d, n, s: max(1, np.sum(np.abs(flips(d, n, s)) >= abs(np.mean(d)))) / n, "(0 + 1) / (1,000 + 1)"),
         (lambda d, n, s: 0.05, "sign patterns"),
         (lambda d, n, s: (np.sum(np.abs(flips(d, n, s)) > abs(np.mean(d))) + 1) / (n + 1), "A tie counts"),
+        (lambda d, n, s: (np.sum(flips(d, n, s) >= abs(np.mean(d))) + 1) / (n + 1), "absolute value of both"),
+        (one_sign_for_all, "one sign for all"),
+        (shuffled, "Did you shuffle"),
         (signs_of_0_and_1, "0 and 1"),
         (normal_signs, "gets + or −"),
         (one_seed, "Six seeds"),
@@ -231,6 +305,33 @@ PLANTED = {
 EQUIVALENT = {}  # every change to a reference is noticed
 
 # ---------------------------------------------------------------- right
+
+
+def until_the_end(rows, prompt_lengths, eos_id):
+    return tuple(tuple(itertools.takewhile(lambda t: t != eos_id, row[max(prompt_lengths) :])) for row in rows)
+
+
+def accumulated(rewards, values, lam):
+    delta = [r + b - a for r, a, b in zip(rewards, values, [*values[1:], 0])]
+    return list(itertools.accumulate(delta[::-1], lambda running, d: d + lam * running))[::-1]
+
+
+def halved(far, near):
+    """The price found by halving an interval that holds it."""
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        beta = (low + high) / 2
+        leaves = far[0] - beta * far[1] > near[0] - beta * near[1]
+        low, high = (beta, high) if leaves else (low, beta)
+    return low
+
+
+def one_generator_for_all(differences, draws, seed):
+    np.random.seed(seed)
+    seen, count = abs(np.mean(differences)), 0
+    for _ in range(draws):
+        count += abs(np.mean(np.random.choice([-1, 1], len(differences)) * np.array(differences))) >= seen
+    return (count + 1) / (draws + 1)
 
 
 def loop_over_rows(rows, prompt_lengths, eos_id):
@@ -315,6 +416,7 @@ def equal_worth(far, near):
 RIGHT = {
     "lab3.1": [
         loop_over_rows,
+        until_the_end,
         arrays,
         lambda rows, n, e: [(r[max(n) :] + [e])[: (r[max(n) :] + [e]).index(e)] for r in rows],
         lambda rows, n, e: ([t for t in r[max(n) :] if e not in r[max(n) :]] or r[max(n) :][: r[max(n) :].index(e)] for r in rows),
@@ -328,6 +430,8 @@ RIGHT = {
         lambda x, n: [row[:k].sum() for row, k in zip(x, n)],
         lambda x, n: [sum(row[:k]) for row, k in zip(x.tolist(), n.tolist())],
         lambda x, n: np.array([np.asarray(row)[: int(k)].sum() for row, k in zip(x, n)]),
+        lambda x, n: x.cumsum(1)[torch.arange(len(n)), n - 1],
+        lambda x, n: (torch.nan_to_num(x, neginf=0.0) * (torch.arange(x.shape[1]) < n[:, None])).sum(1),
         lambda x, n: x.masked_fill(torch.arange(x.shape[1]) >= n[:, None], 0).sum(-1),
     ],
     "lab3.4": [
@@ -338,6 +442,7 @@ RIGHT = {
     ],
     "lab3.10": [
         equal_worth,
+        halved,
         lambda far, near: 0 if far[0] <= near[0] else (far[0] - near[0]) / (far[1] - near[1]),
         lambda far, near: torch.tensor((near[0] - far[0]) / (near[1] - far[1])).clamp(min=0),
     ],
@@ -347,7 +452,7 @@ RIGHT = {
         lambda p, w, r, b: [(1 - p[k] if k == w else -p[k]) * (r - b) for k in range(len(p))],
         lambda p, w, r, b: tuple((int(k == w) - q) * (r - b) for k, q in enumerate(p)),
     ],
-    "lab3.5": [weighted_sums, recursive, with_arrays, lambda r, v, lam: torch.tensor(weighted_sums(r, v, lam))],
+    "lab3.5": [weighted_sums, recursive, accumulated, with_arrays, lambda r, v, lam: torch.tensor(weighted_sums(r, v, lam))],
     "lab3.6": [
         lambda log: [sum(i["scores"]) / len(i["scores"]) for i in log],
         lambda log: np.array([np.mean(i["scores"]) for i in log]),
@@ -357,6 +462,7 @@ RIGHT = {
     "lab3.7": [
         numpy_clip_forbidden,
         by_cases,
+        lambda r, a, e: r * a - torch.relu(r * a - r.clamp(1 - e, 1 + e) * a),
         lambda r, a, e: torch.min(r * a, torch.clip(r, 1 - e, 1 + e) * a),
         lambda r, a, e: torch.where(r * a < r.clamp(1 - e, 1 + e) * a, r * a, r.clamp(1 - e, 1 + e) * a),
     ],
@@ -368,6 +474,7 @@ RIGHT = {
     "lab3.9": [
         plain_python_flips,
         torch_flips,
+        one_generator_for_all,
         lambda d, draws, seed: (1 + sum(abs(flips(d, draws, seed)) >= abs(np.mean(d)) - 1e-9)) / (1 + draws),
     ],
 }  # fmt: skip

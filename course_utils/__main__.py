@@ -202,6 +202,14 @@ def shots(args) -> int:
     return 0
 
 
+def assistant(args) -> int:
+    """Tune the base model Gemma 3 270M to answer, for Instruction tuning (a minute)."""
+    from .studies import assistant as study
+
+    study.main()
+    return 0
+
+
 def reasoning(args) -> int:
     """Train on sums with a rule as the reward, with five seeds (minutes of one core each)."""
     from .studies import reasoning as study
@@ -240,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub,
-        adapters, sweep, scaling, families, recall, detox, pool, hacking, shots, reasoning, coverage,
+        adapters, sweep, scaling, families, recall, detox, pool, hacking, shots, assistant, reasoning, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

@@ -61,6 +61,12 @@ def shots(path: Path = HERE / "shots.json") -> dict:
     return _read(path)
 
 
+def assistant(path: Path = HERE / "assistant.json") -> dict:
+    """A base model tuned to answer: the ``requests``, and the ``answers`` ``before`` and ``after``, each with
+    ``texts`` and ``ended``."""
+    return _read(path)
+
+
 def reasoning(path: Path = HERE / "reasoning.json") -> list[dict]:
     """Training on sums with a rule as the reward: seed, ``what`` was run, and ``right``, which says for each
     way and group of kinds which test problems were solved (1 or 0).

@@ -8,6 +8,7 @@
 ``python -m course_utils families``      week 1's three small models (:mod:`.families`)
 ``python -m course_utils detox``         Lab 3 with other seeds and prices of KL (:mod:`.detox`)
 ``python -m course_utils shots``         Lab 1's base model with none, one and three examples (:mod:`.shots`)
+``python -m course_utils assistant``     week 2's base model, tuned to answer (:mod:`.assistant`)
 ``python -m course_utils pool``          answers for best of n; DPO and GRPO (:mod:`.pool`)
 ``python -m course_utils hacking``       a judge and DPO pushed too far; baselines (:mod:`.hacking`)
 ``python -m course_utils reasoning``     sums in words by GRPO with a rule as the reward (:mod:`.reasoning`)

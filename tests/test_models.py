@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import importlib.util
 import json
 import math
 import multiprocessing
@@ -343,11 +342,7 @@ def test_the_base_models_wheels_are_pinned_by_hash():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec(models.GEMMA.package) is None,
-    reason=f"the optional base model is not installed: {models.GEMMA.install}",
-)
-def test_the_base_model_continues_text():
+def test_the_base_model_continues_text(base_model):
     llm = models.load_llm(replace(current(), model="gemma-3-270m"))
     assert sum(p.numel() for p in llm.model.parameters()) == 268_098_176
     assert llm.context == 32_768 and llm.tokenizer.model_max_length == 32_768

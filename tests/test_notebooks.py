@@ -234,6 +234,18 @@ def test_a_lab_runs_with_a_sequence_to_sequence_model(path, dtype, place, shelf,
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
+def test_lab_1_runs_with_a_base_model_and_measures_what_is_recorded_elsewhere(base_model, monkeypatch):
+    path = next(path for path in LABS if path.name.startswith("lab1"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("COURSE_MODEL", "gemma-3-270m")
+    executed, _ = notebooks.execute(path, fewer(path, "base"))  # raises if a cell fails
+    lines = [line for c in executed.cells if c.cell_type == "code" for line in printed(c)]
+    assert any(line.startswith("gemma-3-270m: measured now") for line in lines)
+    assert not any("recorded" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
 def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path):
     notebook = fewer(path, "twice")

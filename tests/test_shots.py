@@ -1,6 +1,5 @@
 """Lab 1's base model: measured where it is installed, read from the record where it is not."""
 
-import importlib.util
 import json
 
 import pytest
@@ -76,11 +75,7 @@ def test_the_study_writes_what_it_measured(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec(models.GEMMA.package) is None,
-    reason=f"the optional base model is not installed: {models.GEMMA.install}",
-)
-def test_the_installed_model_gives_the_recorded_beginning():
+def test_the_installed_model_gives_the_recorded_beginning(base_model):
     found, source = shots.live_or_recorded(n=2)
     assert "measured now, 2" in source
     recorded = logs.shots()["prompts"]

@@ -18,9 +18,8 @@ from .engine import Exercise
 
 
 def make_labels(prompt_ids, answer_ids, eos_id):
-    ids = prompt_ids + answer_ids + [eos_id]
-    labels = [-100] * len(prompt_ids) + answer_ids + [eos_id]
-    return ids, labels
+    learnt = answer_ids + [eos_id]
+    return prompt_ids + learnt, [-100] * len(prompt_ids) + learnt
 
 
 def _test_make_labels(answer):
@@ -42,6 +41,7 @@ def _test_make_labels(answer):
         ("You mask by the token's id: an answer token that also occurs in the prompt must be learnt.", labels(lambda p, a, e: [-100 if i in p else i for i in [*p, *a]] + [e])),
         ("You mask by the token's id: an answer token that also occurs in the prompt must be learnt.", labels(lambda p, a, e: [-100 if i in p else i for i in [*p, *a, e]])),
         ("The end token is not always 2: use eos_id.", lambda p, a, e: make_labels(p, a, 2)),
+        ("ids and labels are one list in yours: masking the labels has masked the ids as well. Copy it first.", lambda p, a, e: ([-100] * len(p) + a + [e],) * 2),
         ("0 is a token like any other: what is not learnt gets −100.", labels(lambda p, a, e: [0] * len(p) + a + [e])),
         ("The two lists are exchanged: ids first, labels second.", lambda p, a, e: make_labels(p, a, e)[::-1]),
     ])  # fmt: skip
@@ -81,6 +81,17 @@ def _other_batch(mask=None, labels=None, left=False):
         return ids, masks, targets
 
     return pad
+
+
+def _whole_or_truth(value):
+    """A mask may be written with True and False."""
+    try:
+        return int(answers.truth.convert(value))
+    except answers.Unfit:
+        return answers.whole.convert(value)
+
+
+_mask = answers.list_of(answers.list_of(answers.Kind("1 or 0", _whole_or_truth)))
 
 
 def _test_pad_batch(answer):
@@ -200,6 +211,7 @@ def _test_clip(answer):
         ("a norm below the largest", (three, 20.0)), ("", (three_four, 6.0)), ("exactly the largest norm", (three_four, 5.0)),
         ("one tensor", (three[:1], 0.1)), ("zeros only", ([torch.zeros(2), torch.zeros(1, 2)], 1.0)),
     ], [
+        ("They came back as they were: nothing was clipped. torch's clip_grad_norm_ changes the `.grad` of parameters, and these are the gradients themselves.", lambda gs, m: gs),
         ("You clipped each tensor by itself: that turns the direction. Use one norm for all.", lambda gs, m: [g * min(1.0, m / max(g.norm().item(), 1e-12)) for g in gs]),
         ("You cut each *value* off at the largest norm: that turns the direction. Shrink all by one factor.", lambda gs, m: [g.clamp(-m, m) for g in gs]),
         ("You added the norms of the tensors. Add the squares, then take the root: 3 and 4 make 5.", lambda gs, m: [g * min(1.0, m / max(sum(norms(gs)), 1e-12)) for g in gs]),
@@ -244,6 +256,7 @@ def _test_training_bytes(answer):
         ("Memory: frozen weights need no gradient and no averages.", counts(lambda p, t: 16 * p, file)),
         ("Memory: the frozen weights are still in memory, 4 bytes each.", counts(lambda p, t: 16 * t, file)),
         ("Memory: you counted numbers; each takes 4 bytes.", counts(lambda p, t: p + 3 * t, file)),
+        ("Bytes are wanted, not gigabytes.", counts(lambda p, t: right(p, t) / 1e9, lambda p, t: file(p, t) / 1e9)),
         ("You counted numbers, not bytes: each takes 4.", counts(lambda p, t: p + 3 * t, lambda p, t: 3 * t)),
         ("Checkpoint: the gradients are in your file. They are computed anew at each step.", counts(right, lambda p, t: 16 * t)),
         ("Checkpoint: the frozen weights are in your file. They come from the base model again.", counts(right, lambda p, t: 4 * p + 8 * t)),
@@ -450,7 +463,7 @@ def _test_win_tie_loss(answer):
     compare(answer, win_tie_loss, [
         ("", (a, b, 0.05)), ("a wider margin", (a, b, 0.3)),
         ("differences of exactly the margin", ([1.0, 0.5, 0.25, 0.75, 0.0], [0.75, 0.75, 0.0, 0.5, 0.5], 0.25)),
-        ("no margin", ([0.5, 0.25, 0.75, 0.5], [0.5, 0.5, 0.5, 0.25], 0.0)),
+        ("small differences, a small margin", ([0.53, 0.5, 0.51, 0.5], [0.5, 0.51, 0.5, 0.54], 0.02)), ("no margin", ([0.5, 0.25, 0.75, 0.5], [0.5, 0.5, 0.5, 0.25], 0.0)),
         ("scores that are not between 0 and 1", ([-3.0, -1.0, 40.0, -2.0, 7.0], [-1.0, -3.0, 38.5, 9.0, 7.5], 1.0)), ("one dialogue", ([0.1], [0.9], 0.05)),
     ], [
         ("You counted b's wins as a's: a wins where a − b is above the margin.", lambda a, b, m: win_tie_loss(b, a, m)),
@@ -465,6 +478,7 @@ def _test_win_tie_loss(answer):
         ("The margin holds for wins, too: a little better is a tie.", counts(lambda x, y, m: x > y, below)),
         ("The margin is a difference of scores, not a share of one of them.", counts(lambda x, y, m: x > y * (1 + m), lambda x, y, m: y > x * (1 + m))),
         ("The margin is a difference of scores, not a share of one of them.", counts(lambda x, y, m: x > y * (1 + m), lambda x, y, m: x < y * (1 - m))),
+        ("You rounded the differences: a difference of .03 is more than a margin of .02.", lambda a, b, m: (lambda d: (sum(x > m for x in d), sum(abs(x) <= m for x in d), sum(-x > m for x in d)))([round(x - y, 1) for x, y in zip(a, b)])),
         ("You used half the margin.", lambda a, b, m: win_tie_loss(a, b, m / 2)),
         ("You took the size of the difference: a loss counts as a win then.", lambda a, b, m: (lambda n: (n, len(a) - n, 0))(sum(abs(x - y) > m for x, y in zip(a, b)))),
     ])  # fmt: skip
@@ -522,7 +536,7 @@ EXERCISES = [
         "Compare the second row of the three printed parts: which positions are real?",
         "Which label tells cross_entropy to skip a position?",
         "Pad and end share an id here: only the length tells them apart.",
-    ), returns=answers.tuple_of(*[answers.list_of(answers.wholes)] * 3, words="three lists of rows: input ids, attention mask, labels")),
+    ), returns=answers.tuple_of(answers.list_of(answers.wholes), _mask, answers.list_of(answers.wholes), words="three lists of rows: input ids, attention mask, labels")),
     Exercise("lab2.3", "spot the bug: before and after", before_and_after, _test_before_and_after, (
         "The toy scores 1 before training and 2 after. Which of the three printed numbers is that of the original?",
         "How many models exist in the colleague's version? And in which mode is each when it is scored?",

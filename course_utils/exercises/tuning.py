@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections import Counter
@@ -181,6 +182,7 @@ def _test_answer_loss(answer):
 
     compare(answer, answer_loss, cases, [
         ("You did not shift: position i predicts the token at i + 1.", flat),
+        ("You left out the last position and did not shift: the scores at position i belong to the label at i + 1.", lambda x, y: flat(x[:, :-1], y[:, :-1])),
         ("You shifted the wrong way: position i predicts the token at i + 1, not the one at i − 1.", lambda x, y: flat(x[:, 1:], y[:, :-1])),
         ("You shifted after laying the rows end to end: the last position of a row then predicts the first token of the next.", lambda x, y: cross_entropy(x.flatten(0, 1)[:-1], y.flatten()[1:])),
         ("Positions labelled −100 count in your loss, as if they were label 0: leave them out.", lambda x, y: flat(x[:, :-1], y[:, 1:].clamp(0))),
@@ -193,6 +195,7 @@ def _test_answer_loss(answer):
          lambda x, y: torch.stack([answer_loss(a[None], b[None]) for a, b in zip(x, y)]).mean()),
         ("You divided by all positions: divide by the number of answer tokens.", lambda x, y: flat(x[:, :-1], y[:, 1:], reduction="sum") / y[:, 1:].numel()),
         ("You divided by all positions: divide by the number of answer tokens.", lambda x, y: flat(x[:, :-1], y[:, 1:], reduction="sum") / y.numel()),
+        ("A label at a row's first position has nothing before it that could predict it: it is not learnt, and must not be counted either.", lambda x, y: flat(x[:, :-1], y[:, 1:], reduction="sum") / (y != -100).sum()),
         ("You divided by the number of rows: divide by the number of answer tokens.", lambda x, y: flat(x[:, :-1], y[:, 1:], reduction="sum") / len(y)),
         ("That is the mean probability with a minus: the logarithm is missing.", lambda x, y: -log_probs(x, y).exp().mean()),
         ("You took the mean of the probabilities first and its logarithm after: each token has its own logarithm.", lambda x, y: -log_probs(x, y).exp().mean().log()),
@@ -299,6 +302,7 @@ def _test_rouge_1(answer):
         ("You took the ordinary mean of precision and recall; F is the harmonic mean.", of(lambda p, r: (p + r) / 2)),
         ("You took the root of the product; F is the harmonic mean.", of(lambda p, r: (p * r) ** 0.5)),
         ("You multiplied precision and recall; F is their harmonic mean.", of(lambda p, r: p * r)),
+        ("That is a percentage: a number from 0 to 1 is wanted.", lambda p, r: 100 * rouge_1(p, r)),
         ("The factor 2 is missing: two equal shares should have that share as their mean.", lambda p, r: rouge_1(p, r) / 2),
         ("You divided the shared words by all different ones of both texts (intersection over union). F is a mean of two shares.", jaccard),
         (nothing, lambda p, r: (lambda a, b: 2 * a * b / (a + b))(*_shares(p, r))),
@@ -418,7 +422,7 @@ def _test_contaminated(answer):
         ("the same words in another order", (["tea of price the"], "the price of tea", 4)),
         ("a run across two training texts", (["a b", "c d"], "a b c d", 4)),
         ("a word that ends like another", (["smart is the word"], "art is the word", 4)),
-        ("a run that goes on in the next line", (["The capital\nof Peru is"], "the capital of Peru is", 4)),
+        ("a word with a hyphen", (["the price of tea-time is"], "the price of tea", 4)), ("a run that goes on in the next line", (["The capital\nof Peru is"], "the capital of Peru is", 4)),
         ("a test shorter than n", (train, "of tea", 4)), ("texts shorter than n on both sides", (["of tea"], "of tea", 4)),
         ("a run in the second training text", (train, "and the price of tea ?", 4)), ("the words of a run with gaps between them", (["the low price of any tea"], "the price of tea", 4)), ("a colon at a word", (["tea: the price of"], "tea the price of", 4)), ("no training text", ([], "the price of tea", 4)), ("n = 1", (["tea"], "no Tea today", 1)), ("", (["tea"], "teapot", 1)),
         ("a repeated word", (["no no no"], "no no", 3)), ("a run of five", (["x a b c d e y"], "z a b c d e", 5)), ("", (["x a b c d y"], "z a b c d z", 5)),
@@ -430,6 +434,7 @@ def _test_contaminated(answer):
         ("Your runs have gaps: the n words must be neighbours in both texts.", lambda train, test, n: any(lcs(text.lower().split(), test.lower().split()) >= n for text in train)),
         ("You joined the training texts: a run across two of them was never seen.", _by_runs(lower, joined=True)),
         ("'art' is not a word of 'smart is the word': compare words, not letters.", lambda train, test, n: any(" ".join(run) in " ".join(text.lower().split()) for text in train for run in lower(test, n))),
+        ("'tea' is not the word 'tea-time': a hyphen or a stop does not end a word, only white space does.", lambda train, test, n: any(re.search(rf"\b{re.escape(' '.join(run))}\b", " ".join(text.lower().split())) for text in train for run in lower(test, n))),
         ("Capitals matter in yours: 'THE CAPITAL OF PERU' is the same run in other capitals.", _by_runs(lambda text, n: _runs(text.split(), n))),
         ("You made the training texts lower-case only, or the test only: do both.", lambda train, test, n: any(lower(text, n) & _runs(test.split(), n) for text in train)),
         ("You made the training texts lower-case only, or the test only: do both.", lambda train, test, n: any(_runs(text.split(), n) & lower(test, n) for text in train)),
@@ -451,12 +456,9 @@ def _test_contaminated(answer):
 
 
 def effect_on_others(rows, trained):
-    changes = {}
-    for row in rows:
-        if row["task"] != trained:
-            changes.setdefault(row["task"], []).append(row["after"] - row["before"])
-    means = [sum(values) / len(values) for values in changes.values()]
-    return sum(means) / len(means), sum(m > 0 for m in means), sum(m < 0 for m in means)
+    others = {row["task"] for row in rows} - {trained}
+    means = [np.mean([r["after"] - r["before"] for r in rows if r["task"] == task]) for task in others]
+    return np.mean(means), sum(m > 0 for m in means), sum(m < 0 for m in means)
 
 
 def _effect(rows, trained, leave=True, change=lambda row: row["after"] - row["before"]):
@@ -494,6 +496,7 @@ def _test_effect_on_others(answer):
          lambda r, t: (by_question(r, t), *(sum(sign * (row["after"] - row["before"]) > 0 for row in r if row["task"] != t) for sign in (1, -1)))),
         ("A task whose mean did not change has neither gained nor lost.", lambda r, t: (lambda m, up, down: (m, len({row["task"] for row in r} - {t}) - down, down))(*effect_on_others(r, t))),
         ("A task whose mean did not change has neither gained nor lost.", lambda r, t: (lambda m, up, down: (m, up, len({row["task"] for row in r} - {t}) - up))(*effect_on_others(r, t))),
+        ("Rows of one task need not be neighbours: a task that comes again is still one task.", lambda r, t: effect_on_others([{**row, "task": n} for n, (_, group) in enumerate(itertools.groupby((x for x in r if x["task"] != t), lambda x: x["task"])) for row in group], None)),
         ("You added the tasks' changes up; take their mean.", lambda r, t: (lambda m, up, down: (m * len({row["task"] for row in r} - {t}), up, down))(*effect_on_others(r, t))),
         ("The counts are exchanged: first the tasks that gained, then those that lost.", lambda r, t: (lambda m, up, down: (m, down, up))(*effect_on_others(r, t))),
     ])  # fmt: skip

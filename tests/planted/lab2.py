@@ -18,6 +18,21 @@ def labels_like(make):
     return lambda prompt, answer, eos: (prompt + answer + [eos], make(prompt, answer, eos))
 
 
+def one_list_twice(prompt, answer, eos):
+    ids = prompt + answer + [eos]
+    labels = ids
+    for i in range(len(prompt)):
+        labels[i] = -100
+    return ids, labels
+
+
+def labels_from_behind(prompt, answer, eos):
+    ids = [*prompt, *answer, eos]
+    labels = ids.copy()
+    labels[: -len(answer) - 1] = [-100] * len(prompt)
+    return ids, labels
+
+
 def labels_in_a_loop(prompt_ids, answer_ids, eos_id):
     ids, labels = [], []
     for i in prompt_ids:
@@ -58,6 +73,17 @@ def broken_pad_batch(rows, pad):
 def padded_on_the_left(rows, pad):
     flipped = lab2.pad_batch([(i[::-1], t[::-1]) for i, t in rows], pad)
     return tuple([row[::-1] for row in part] for part in flipped)
+
+
+def masks_of_truth(rows, pad):
+    longest = max(len(ids) for ids, _ in rows)
+    ids, _, labels = lab2.pad_batch(rows, pad)
+    return ids, [[i < len(row) for i in range(longest)] for row, _ in rows], labels
+
+
+def masks_of_truth_in_torch(rows, pad):
+    ids, mask, labels = map(torch.tensor, lab2.pad_batch(rows, pad))
+    return ids, mask.bool(), labels
 
 
 def padded_by_arrays(rows, pad):
@@ -184,6 +210,19 @@ def as_an_array(load, train, score):
 # ------------------------------------------------------------ lab2.4
 
 
+def clipped_where_parameters_have_gradients(gradients, max_norm):
+    torch.nn.utils.clip_grad_norm_(gradients, max_norm)
+    return gradients
+
+
+def clipped_as_one_vector(gradients, max_norm):
+    vector = torch.nn.utils.parameters_to_vector(gradients)
+    vector = vector * min(1.0, max_norm / max(vector.norm().item(), 1e-9))
+    clipped = [torch.empty_like(g) for g in gradients]
+    torch.nn.utils.vector_to_parameters(vector, clipped)
+    return clipped
+
+
 def to_unit_length_first(gradients, max_norm):
     norm = sum((g**2).sum() for g in gradients).sqrt()
     return [g / norm * min(max_norm, norm.item()) for g in gradients]
@@ -301,6 +340,9 @@ PLANTED = {
         (lambda p, a, e: ([*p, *a, 2], [-100] * len(p) + [*a, 2]), "not always 2"),
         (lambda p, a, e: (p.extend([*a, e]), p)[1:] * 2, "changed `p`"),
         (labels_like(lambda p, a, e: [0] * len(p) + a + [e]), "0 is a token"),
+        (one_list_twice, "one list in yours"),
+        (labels_like(lambda p, a, e: [-100] * (len(p) - 1) + p[-1:] + a + [e]), "should give"),
+        (labels_like(lambda p, a, e: [-100] * len(p) + [-100, *a[1:], e]), "should give"),
         (lambda p, a, e: {"ids": [*p, *a, e], "labels": [-100] * len(p) + [*a, e]}, "two lists"),
     ],
     "lab2.2": [
@@ -333,6 +375,7 @@ PLANTED = {
         (lambda gs, m: [g * min(1, m / max(1e-9, sum(x.norm().item() for x in gs))) for g in gs], "Add the squares"),
         (lambda gs, m: [g * m / sum((x**2).sum() for x in gs).sqrt().clamp(min=1e-9) for g in gs], "came out larger"),
         (to_unit_length_first, "must stay zeros"),
+        (clipped_where_parameters_have_gradients, "nothing was clipped"),
         (times(lambda norm, m: 1 / norm if norm > m else 1), "gets norm 1"),
         (lambda gs, m: [g.clamp(-m, m) for g in gs], "cut each *value*"),
         (times(lambda norm, m: min(1, m / max(norm**2, 1e-9))), "Take the root"),
@@ -345,6 +388,7 @@ PLANTED = {
         (lambda n, t: (16 * n, 12 * t), "frozen weights need no gradient"),
         (lambda n, t: (16 * t, 12 * t), "still in memory"),
         (lambda n, t: (n + 3 * t, 3 * t), "numbers, not bytes"),
+        (lambda n, t: ((4 * n + 12 * t) / 1e9, 12 * t / 1e9), "not gigabytes"),
         (lambda n, t: (4 * n + 12 * t, 16 * t), "gradients are in your file"),
         (lambda n, t: (4 * n + 12 * t, 4 * t), "begins anew"),
         (lambda n, t: (4 * n + 12 * t, 8 * t), "the weight itself is kept"),
@@ -410,6 +454,7 @@ PLANTED = {
         (counted(lambda x, y, m: x - y > m, lambda x, y, m: 0 <= x - y <= m), "holds for losses"),
         (lambda a, b, m: tuple(n / len(a) for n in lab2.win_tie_loss(a, b, m)), "three whole numbers"),
         (indices, "three whole numbers"),
+        (lambda a, b, m: lab2.win_tie_loss([round(x - y, 1) for x, y in zip(a, b)], [0] * len(a), m), "rounded"),
     ],
     "lab2.11": [
         (lambda x, y: lab2.forgetting(y, x), "sign"),
@@ -426,14 +471,16 @@ PLANTED = {
 RIGHT = {
     "lab2.1": [
         labels_in_a_loop,
+        labels_from_behind,
         lambda p, a, e: [[*p, *a, e], [*(-100 for _ in p), *a, e]],
         lambda p, a, e: (np.array(p + a + [e]), np.where(np.arange(len(p) + len(a) + 1) < len(p), -100, p + a + [e])),
         lambda p, a, e: (torch.tensor(p + a + [e]), torch.tensor([-100] * len(p) + a + [e])),
     ],
-    "lab2.2": [padded_by_arrays, padded_by_torch, lambda rows, pad: list(lab2.pad_batch(rows, pad))],
+    "lab2.2": [masks_of_truth, masks_of_truth_in_torch, padded_by_arrays, padded_by_torch, lambda rows, pad: list(lab2.pad_batch(rows, pad))],
     "lab2.3": [deep_copy, as_an_array, put_back],
     "lab2.4": [
         clipped_as_torch_does,
+        clipped_as_one_vector,
         clipped_in_numpy,
         times(lambda norm, m: min(1.0, m / (norm + 1e-6))),
         lambda gs, m: [g * m / n if (n := math.hypot(*(x for t in gs for x in t.flatten().tolist()))) > m else g for g in gs],

@@ -3,8 +3,11 @@
 import random
 import re
 from collections import Counter
+from difflib import SequenceMatcher
+from itertools import groupby
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -175,6 +178,12 @@ def runs_of_letters(train, test, n):
     return any(run in text.lower() for run in runs for text in train)
 
 
+def runs_between_borders(train, test, n):
+    words = test.lower().split()
+    runs = [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return any(re.search(rf"\b{re.escape(run)}\b", " ".join(text.lower().split())) for run in runs for text in train)
+
+
 def by_runs(runs):
     return lambda train, test, n: any(runs(text, n) & runs(test, n) for text in train)
 
@@ -187,6 +196,17 @@ def as_padded_text(train, test, n):
 
 def others(rows, trained):
     return [r["after"] - r["before"] for r in rows if r["task"] != trained]
+
+
+def groups_of_neighbours(rows, trained):
+    means = [np.mean([r["after"] - r["before"] for r in group]) for task, group in groupby(rows, lambda r: r["task"]) if task != trained]
+    return np.mean(means), sum(m > 0 for m in means), sum(m < 0 for m in means)
+
+
+def effect_in_pandas(rows, trained):
+    table = pd.DataFrame(rows).groupby("task").mean().drop(trained)
+    change = table["after"] - table["before"]
+    return change.mean(), (change > 0).sum(), (change < 0).sum()
 
 
 def effect_in_numpy(rows, trained):
@@ -237,6 +257,8 @@ PLANTED = {
     "tuning.3": [
         (lambda x, y: cross_entropy(x.flatten(0, 1), y.flatten()), "did not shift"),
         (lambda x, y: cross_entropy(x[:, 1:].flatten(0, 1), y[:, :-1].flatten()), "wrong way"),
+        (lambda x, y: cross_entropy(x[:, :-1].flatten(0, 1), y[:, :-1].flatten()), "left out the last position"),
+        (lambda x, y: cross_entropy(x[:, :-1].flatten(0, 1), y[:, 1:].flatten(), reduction="sum") / (y != -100).sum(), "first position"),
         (lambda x, y: cross_entropy(x.flatten(0, 1)[:-1], y.flatten()[1:]), "end to end"),
         (per_row(torch.sum), "returned the sum"),
         (lambda x, y: -tuning.answer_loss(x, y), "*minus*"),
@@ -275,6 +297,7 @@ PLANTED = {
         (lambda p, r: (0, 0, tuning.rouge_1(p, r)), "wanted: a number"),
         (lambda p, r: (lambda s: 2 * (s / len(p.split())) * (s / len(r.split())) / (s / len(p.split()) + s / len(r.split())))(sum((Counter(p.split()) & Counter(r.split())).values())), "not an error"),
         (lambda p, r: tuning.rouge_1(p, r) / 2, "factor 2"),
+        (lambda p, r: 100 * tuning.rouge_1(p, r), "percentage"),
     ],
     "tuning.6": [
         (lambda a, b: lcs_numpy(sorted(a), sorted(b)), "shared words"),
@@ -286,6 +309,7 @@ PLANTED = {
         (lambda a, b: sum(x == y for x, y in zip(a, b)), "same word"),
         (lambda a, b: list("abc"), "a whole number"),
         (lcs_without_the_empty, "not an error"),
+        (lambda a, b: sum(block.size for block in SequenceMatcher(None, a, b).get_matching_blocks()), "should give"),
     ],
     "tuning.7": [
         (lambda train, test, n: tuning.contaminated([re.sub(r"\W", " ", x) for x in train], re.sub(r"\W", " ", test), n), "punctuation"),
@@ -295,6 +319,7 @@ PLANTED = {
         (lambda train, test, n: bool(set(test.split()) & set(" ".join(train).split())), "should give"),
         (by_runs(lambda text, n: set(text.lower().split())), "single words"),
         (runs_of_letters, "should give"),
+        (runs_between_borders, "tea-time"),
         (by_runs(lambda t, n: {tuple(t.split()[i : i + n]) for i in range(len(t.split()) - n + 1)}), "Capitals matter"),
         (by_runs(lambda t, n: {tuple(t.lower().split()[i : i + n]) for i in range(len(t.split()) - n)}), "last run"),
         (by_runs(lambda t, n: {tuple(t.lower().split()[i : i + n]) for i in range(max(1, len(t.split()) - n + 1))}), "shorter than n"),
@@ -311,6 +336,7 @@ PLANTED = {
         (lambda rows, trained: tuning.effect_on_others([{**r, "before": r["after"], "after": r["before"]} for r in rows], trained), "after − before"),
         (lambda rows, trained: tuning.effect_on_others(rows, trained)[0], "wanted: a number, then a whole number"),
         (lambda rows, trained: (lambda m, up, down: (m, down, up))(*tuning.effect_on_others(rows, trained)), "exchanged"),
+        (groups_of_neighbours, "need not be neighbours"),
     ],
 }  # fmt: skip
 
@@ -354,7 +380,7 @@ RIGHT = {
         by_runs(lambda text, n: {" ".join(text.lower().split()[i : i + n]) for i in range(max(0, len(text.split()) - n + 1))}),
         lambda train, test, n: np.any([tuning.contaminated([text], test, n) for text in train]),
     ],
-    "tuning.8": [effect_in_numpy, effect_of_means],
+    "tuning.8": [effect_in_numpy, effect_of_means, effect_in_pandas],
 }  # fmt: skip
 
 EQUIVALENT = {

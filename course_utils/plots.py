@@ -14,12 +14,13 @@ import torch
 
 from . import decoding
 from .diagrams import blocks, diagram, masks, tokens
+from .finetune import Step
 from .metrics import Interval
 from .style import ACCENT, DARK, DASHES, GOLD, GREEN, PALE, PALETTE, show, visible
 
 __all__ = [
     "ACCENT", "DARK", "DASHES", "GOLD", "GREEN", "PALE", "PALETTE", "blocks", "diagram", "forest",
-    "grid_lines", "magnitudes", "masks", "next_words", "show", "tokens",
+    "grid_lines", "magnitudes", "masks", "next_words", "show", "tokens", "training",
 ]  # fmt: skip
 
 
@@ -140,6 +141,34 @@ def magnitudes(values: Mapping[str, float], xlabel: str, diamonds: Sequence[str]
 def _number(value: float) -> str:
     """Two digits of a small number, all of a large one."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def training(runs: Mapping[str, Sequence[Step]], before: float) -> None:
+    """The losses of several runs side by side, on one scale from 0: dots for training, squares for validation.
+
+    ``before`` is the validation loss of the model that all of them began with, nats per token.
+
+    Raises
+    ------
+    ValueError
+        for no run, or one without a step.
+    """
+    if not runs or not all(runs.values()):
+        raise ValueError("There is nothing to draw: each run needs one step or more.")
+    figure, axes = plt.subplots(1, len(runs), figsize=(3 * len(runs), 3.2), sharey=True, squeeze=False)
+    for axis, (name, log) in zip(axes[0], runs.items()):
+        looks = [(0, before)] + [(s.step + 1, s.validation) for s in log if s.validation is not None]
+        axis.plot([s.step + 1 for s in log], [s.loss for s in log], "o", ms=4, color=ACCENT, label="training")
+        axis.plot(*zip(*looks), "s-", color=DARK, label="validation")
+        axis.set(title=name, xlabel="step")
+    axes[0][0].set(ylabel="loss, nats per token", ylim=(0, None))
+    axes[0][0].legend()
+    said = [
+        f"{name}: training {log[0].loss:.2f} to {log[-1].loss:.2f}, validation {before:.2f}"
+        + "".join(f" to {s.validation:.2f}" for s in log[-1:] if s.validation is not None)
+        for name, log in runs.items()
+    ]
+    show(figure, alt=f"Training and validation loss. {'; '.join(said)}.")
 
 
 def grid_lines(grid: Mapping, temperatures: Sequence[float], top_ps: Sequence[float]) -> None:

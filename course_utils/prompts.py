@@ -85,6 +85,16 @@ DIALOGUE_TASKS = {
     ],
 }
 
+# The six small tasks of ``data.load_instructions``, one wording each.
+SMALL_TASKS = {
+    "topic": ("Name the topic of this text in one word. {input}", "{output}"),
+    "sentiment": ("Is this review positive or negative? {input}", "{output}"),
+    "formal": ("Rewrite this politely and formally. {input}", "{output}"),
+    "entities": ("List the names of people and places. {input}", "{output}"),
+    "keep_numbers": ("Which numbers or times are in this text? {input}", "{output}"),
+    "question": ("Ask a question that this text answers. {input}", "{output}"),
+}
+
 
 def speakers(dialogue: str) -> str:
     """The names before the colons, in order of appearance, separated by commas."""

@@ -215,3 +215,23 @@ def test_magnitudes_write_each_number_beside_its_dot(drawn):
 def test_magnitudes_refuse_what_has_no_logarithm(values, diamonds, words):
     with pytest.raises(ValueError, match=words):
         plots.magnitudes(values, "hours", diamonds)
+
+
+def test_training_draws_every_run_on_one_scale(drawn):
+    from course_utils.finetune import Step
+
+    def run(*losses, looked):
+        return [Step(i, loss, 1e-4, 1.0, 10, 1.0, validation=looked.get(i)) for i, loss in enumerate(losses)]
+
+    runs = {"few": run(3.0, 1.0, looked={1: 4.0}), "unlooked": run(2.0, looked={})}
+    plots.training(runs, before=3.5)
+    figure, alt = drawn[-1]
+    few, unlooked = figure.axes
+    assert few.get_ylim() == unlooked.get_ylim() and few.get_ylim()[0] == 0 and few.get_ylim()[1] > 4
+    dots, squares = few.lines
+    assert [*dots.get_xdata()] == [1, 2] and [*dots.get_ydata()] == [3.0, 1.0]
+    assert [*squares.get_xdata()] == [0, 2] and [*squares.get_ydata()] == [3.5, 4.0]
+    assert alt.endswith("few: training 3.00 to 1.00, validation 3.50 to 4.00; unlooked: training 2.00 to 2.00, validation 3.50.")
+    for nothing in ({}, {"few": []}):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            plots.training(nothing, before=3.5)

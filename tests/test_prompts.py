@@ -24,6 +24,13 @@ def test_each_task_has_several_wordings_and_no_two_are_equal():
     assert len({template[0] for _, template in EACH}) == len(EACH)
 
 
+def test_each_small_task_has_its_wording():
+    rows = data.load_instructions()["train"]
+    assert set(prompts.SMALL_TASKS) == set(rows["task"])
+    found = prompts.render(prompts.SMALL_TASKS["topic"], {"input": "Rain {again}.", "output": "weather"})
+    assert found == ("Name the topic of this text in one word. Rain {again}.", "weather")
+
+
 def test_speakers_are_named_once_in_order():
     assert prompts.speakers("Ana: a\nBo: b: c\nAna: d") == "Ana, Bo"
 

@@ -88,6 +88,9 @@ def test_what_counts_as_a_word_is_said_once(capsys):
     for _ in range(2):
         metrics.rouge_table([TEXTS["Hindi"]], [[TEXTS["Thai"]]])
     metrics.rouge_table(["Zoë met Ana in the café at nine in the evening, and then both went home by bus."], [["English"]])
+    names = "Søren met Thérèse at the station, and then both of them walked along the river to the old library, which was closed."
+    words._said.clear()
+    metrics.rouge_table([names], [[names]])  # three accents in English
     assert capsys.readouterr().out.count("ROUGE:") == 1
 
 

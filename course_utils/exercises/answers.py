@@ -94,7 +94,7 @@ def _number(value: Any) -> float:
     found = _plain(value)
     if isinstance(found, bool) or not isinstance(found, abstract.Real):
         raise Unfit
-    return found
+    return found if isinstance(found, int | float) else float(found)  # a fraction, say
 
 
 def _whole(value: Any) -> int:

@@ -232,6 +232,7 @@ def _test_displaced(theirs):
         ("with a slack of 0, exactly as likely as at the start", ([0.0, 0.0, 0.3], [0.0, -2.0, -3.0], 0.0)),
         ("exactly the slack", ([-0.5, -0.75], [-1.0, -1.0], 0.5)),
         ("at once", ([-0.4, 0.5], [-0.6, -1.0], 0.3)),
+        ("a rise smaller than the slack comes first", ([0.0, 0.1, -0.9], [0.0, -0.4, -1.5], 0.2)),
     ]
     right = displaced
     slips = [
@@ -377,6 +378,7 @@ def _test_pays_off(theirs):
     cases = [
         ("", (9_800, 34, 16)), ("level after exactly 25 answers", (1_000, 10, 5)), ("", (7, 3, 2)), ("", (100, 30, 3)),
         ("nothing to choose from", (500, 20, 1)), ("a training that costs nothing", (0, 12, 4)), ("", (50_001, 12.5, 3)),
+        ("answers of 2.5 tokens on average", (7, 2.5, 2)),
     ]  # fmt: skip
 
     def answers_of(share, up=lambda x: math.floor(x) + 1):
@@ -388,6 +390,8 @@ def _test_pays_off(theirs):
         ("Level is not cheaper: after exactly 25 answers both have generated as much.", answers_of(lambda t, n: (n - 1) * t, math.ceil)),
         ("Rounded down: after that many answers training has not paid off yet.", answers_of(lambda t, n: (n - 1) * t, math.floor)),
         ("Round up, to the first whole number of answers at which it is cheaper.", answers_of(lambda t, n: (n - 1) * t, round)),
+        ("You add a token to pass the level. An answer's tokens are a mean, which may be a fraction: round down, and go one answer further.",
+         lambda T, t, n: math.ceil((T + 1) / ((n - 1) * t)) if n > 1 else None),
         ("That is the number of *tokens*, not of answers.", lambda T, t, n: pays_off(T, t, n) * t if n > 1 else None),
         ("n does not enter: best of n writes n texts for each answer.", answers_of(lambda t, n: t)),
     ]
@@ -432,6 +436,8 @@ def _test_revise_by_rule(theirs):
             ("nothing else", "Clown"),
             ("at the beginning", "Clown Bo pays."),
             ("at the end", "Bo is a pest"),
+            ("two insults in a row", "Bo, the clown idiot know-it-all, left."),
+            ("a longer word that is not in the list", "Ana (late) and two clowns paid 40."),
             ("before other marks", "Is Bo a clown? Or a pest; or a judas!"),
             ("before a dash, which keeps its space", "Bo - the clown - can't pay."),
             ("no insult", "Ana paid 40, Bo (late) did not."),
@@ -444,6 +450,9 @@ def _test_revise_by_rule(theirs):
         ("Only the first insult went: remove every one, each time.", _revised(count=1)),
         ("Two spaces, or one at the beginning, are left where the word was: tidy them.", _revised(spaces=False)),
         ("Two spaces, or one before a comma, are left where the word was: tidy them.", _revised(spaces=False, marks=False)),
+        ("Where several words in a row went, several spaces are left: one replacement of two by one is not enough.",
+         lambda t, i: re.sub(r" ([,.;:!?])", r"\1", _revised(spaces=False, marks=False)(t, i).replace("  ", " ")).strip()),
+        ("A plural or a longer word went as well: 'clowns' is not in the list.", _revised(pattern=r"(?<![\w-])(?:{})s?(?![\w-])")),
         ("A space is left before a comma or full stop where the word was.", _revised(marks=False)),
         ("A space is left at the beginning or at the end where the word was.", lambda t, i: re.sub(r" ([,.;:!?])", r"\1", re.sub(r"\s+", " ", _revised(spaces=False)(t, i)))),
         ("No space may be left before any of the marks , . ; : ! ? where the word was.", lambda t, i: re.sub(r" ([,.])", r"\1", _revised(marks=False)(t, i))),

@@ -32,7 +32,7 @@ def tree_value(node):
     raise ValueError(f"not allowed: {ast.unparse(node)}")
 
 
-CALCULATED = (("7", 7), ("2.5", 2.5), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0), ("1250 * 0.04", 50.0))
+CALCULATED = (("7", 7), ("2.5", 2.5), ("-4", -4), ("2 + 3", 5), ("2 - 3", -1), ("2 * 3", 6), ("9 / 2", 4.5), ("2 + 3 * 4", 14), ("(2 + 3) * 4", 20), ("-3 - -1.5", -1.5), ("-(4 - 7)", 3), ("10 - 4 - 3", 3), ("8 / 4 / 2", 1.0), ("0 * 5", 0), ("1250 * 0.04", 50.0))
 REFUSED = (
     ("().__class__", "an attribute came through: from any object it leads to everything Python can do"),
     ("print(1)", "a call was carried out: the model decides what runs on your machine"),
@@ -47,6 +47,7 @@ REFUSED = (
     ("6 & 3", "an operation that is not on the list was carried out"),
     ("'ab' * 3", "a text is not a number, even though it is in the tree as a constant"),
     ("True + 1", "True came through: isinstance(True, int) holds. Compare the type itself"),
+    ("False - 2", "False came through: isinstance(False, int) holds. Compare the type itself"),
     ("-True", "True came through: isinstance(True, int) holds. Compare the type itself"),
     ("2j * 2j", "only whole numbers and fractions are allowed, no complex ones"),
     ("+3", "a sign in front that is not a minus came through"),
@@ -87,6 +88,8 @@ def _test_tree_value(theirs):
             raise
         except Exception as error:
             raise Wrong(f"{text!r} ended in {type(error).__name__}: {error}. Refuse what you do not know with a ValueError.") from error
+        if isinstance(got, BaseException) or (isinstance(got, type) and issubclass(got, BaseException)):
+            raise Wrong(f"{text!r} came back as an error in the place of a value: `raise` it, do not return it.")
         if got is None and text != "None":
             raise Wrong(f"{text!r} came back as None, as if it had a value. Refuse what you do not know with a ValueError.")
         raise Wrong(f"{text!r}: {why}.")
@@ -124,7 +127,8 @@ def majority(values):
 def _test_majority(theirs):
     cases = [("", ([14.0, 38.0, 14.0, 9.0],)), ("", ([3.0, 8.0, 5.0, 8.0, 8.0, 3.0],)), ("the rest have no value", ([None, 6.0, None, None],)),
              ("most samples have no value", ([None, 7.0, None, 2.0, 7.0, None, None],)), ("a tie", ([50.0, 20.0, 20.0, 50.0, 1.0],)),
-             ("a tie", ([9.0, 20.0, 9.0, 20.0, None],)), ("a tie", ([9.0, 20.0, 20.0, 9.0, None],)), ("a value of 0", ([0.0, 4.0, 0.0],)), ("no sample has a value", ([None, None],)), ("no samples", ([],))]  # fmt: skip
+             ("a tie", ([9.0, 20.0, 9.0, 20.0, None],)), ("a tie", ([9.0, 20.0, 20.0, 9.0, None],)), ("a tie", ([20.0, 9.0, 9.0, 20.0],)), ("a tie", ([17.0, 8.0, 2.0],)),
+             ("values with a fraction", ([2.5, 2.0, 2.25, 2.5, 2.0, 2.5],)), ("a value of 0", ([0.0, 4.0, 0.0],)), ("no sample has a value", ([None, None],)), ("no samples", ([],))]  # fmt: skip
 
     def voters(values):
         return [value for value in values if value is not None]
@@ -134,6 +138,9 @@ def _test_majority(theirs):
         ("Of two values with as many votes you took the later one; the one that came first wins.", lambda v: majority(v[::-1])),
         ("Of two values with as many votes you took the larger one; the one that came first wins.", lambda v: max(set(voters(v)), key=lambda x: (voters(v).count(x), x), default=None)),
         ("Of two values with as many votes you took the smaller one; the one that came first wins.", lambda v: max(set(voters(v)), key=lambda x: (voters(v).count(x), -x), default=None)),
+        ("Of two values with as many votes yours depends on how Python stores a set, which forgets the order; the one that came first wins.",
+         lambda v: max(set(voters(v)), key=voters(v).count, default=None)),
+        ("The values were rounded or cut to whole numbers: 2.5 and 2 are two answers.", lambda v: majority([None if x is None else float(int(x)) for x in v])),
         ("That is the mean of the values. Two wrong ones may have a right mean: count, do not average.", lambda v: sum(voters(v)) / len(voters(v)) if voters(v) else None),
         ("That is the first value, whatever the others say.", lambda v: next(iter(voters(v)), None)),
         ("That is the largest value, not the commonest.", lambda v: max(voters(v), default=None)),
@@ -201,6 +208,8 @@ RULED = (
     ("Half of 5 is wanted. The answer is 2.5.", 2.5, 1.0, "is right: an answer may have a decimal point"),
     ("4 - 11 = -7. The answer is -7.", -7, 1.0, "is right: an answer may be negative"),
     ("4 - 11. The answer is 7.", -7, 0.0, "lost the sign"),
+    ("One pen is 3. 7 * 3 = 21. The answer is 21.", 21, 1.0, 'is right: only a number behind "answer is" is an answer'),
+    ("The answer is 21, since 6 + 15 = 21.", 21, 1.0, "says its answer once, and it is right; what follows does not matter"),
     ("The answer is 21.0", 21, 1.0, "is right: 21.0 and 21 are the same number"),
     ("1 2 3 4 5 6 7 8 9 10", 8, 0.0, "names ten numbers and commits itself to none"),
     ("6 + 15 = 21. The answer is 22.", 21, 0.0, "passes the right number on its way to a wrong answer"),
@@ -210,6 +219,7 @@ RULED = (
     ("The answer is 20. The answer is 21.", 21, 0.0, "gives two answers: that is the list of guesses again, a sentence each"),
     ("The answer is 21. The answer is 20.", 21, 0.0, "gives two answers: that is the list of guesses again, a sentence each"),
     ("The answer is 20. The answer is 21. The answer is 21.", 21, 0.0, "gives several answers: that is the list of guesses again, a sentence each"),
+    ("One pen is 7, so the price is 21.", 21, 0.0, "never says which number is its answer"),
     ("6 + 15 = 21", 21, 0.0, "never says which number is its answer"),
     ("The answer is unknown. 21", 21, 0.0, "never says which number is its answer"),
     ("", 0, 0.0, "is empty"),

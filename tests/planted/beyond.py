@@ -80,6 +80,13 @@ def replaces_between_spaces(text, insults):
     return text
 
 
+def halves_spaces_once(text, insults):
+    text = re.sub(pattern(insults), "", text, flags=re.I).replace("  ", " ")
+    for mark in ",.;:!?":
+        text = text.replace(" " + mark, mark)
+    return text.strip()
+
+
 PLANTED = {
     "beyond.1": [
         (lambda p, j, n: beyond.best_of_n(j, j, n), "let the judge choose"),
@@ -123,6 +130,8 @@ PLANTED = {
         (lambda a, b, c, d, beta: 1 - torch.sigmoid(beta * (a - c - b + d)).mean(), "logarithm is missing"),
         (lambda a, b, c, d, beta: -F.logsigmoid(beta * (a - c)).mean(), "Only the chosen"),
         (lambda a, b, c, d, beta: -F.logsigmoid(beta * (a - c - b + d).mean()), "mean comes last"),
+        (lambda a, b, c, d, beta: -torch.log(torch.sigmoid(beta * (a - c - b + d)) + 1e-8).mean(), "A margin of"),
+        (lambda a, b, c, d, beta: -F.logsigmoid((beta * (a - c - b + d)).clamp(-20, 20)).mean(), "A margin of"),
         (lambda a, b, c, d, beta: beyond.dpo(a, b, c, d, beta).item(), "no gradient flows from it to `policy_chosen`"),
         (lambda a, b, c, d, beta: beyond.dpo(a, b.detach(), c, d, beta), "`policy_rejected`"),
     ],
@@ -157,6 +166,9 @@ PLANTED = {
         (lambda c, r, s: next((n for n, (x, y) in enumerate(zip(c, r), 1) if y < x < -s), None), "counted from 0"),
         (lambda c, r, s: next((n for n, (x, y) in enumerate(zip(c, r)) if y < x < -s), -1), "Return None"),
         (lambda c, r, s: max((n for n, (x, y) in enumerate(zip(c, r)) if y < x < -s), default=None), "the last such"),
+        (lambda c, r, s: next((n for n, (x, y) in enumerate(zip(c, r)) if y < x < s), None), "should give"),
+        (lambda c, r, s: int(np.argmax((np.array(c) > np.array(r)) & (np.array(c) < -s))), "Both get likelier"),
+        (lambda c, r, s: next((n for n, (x, y) in enumerate(zip(c, r)) if y < x < c[0] - s), None), "Exactly the slack"),
         (lambda c, r, s: c[-1] < -s and c[-1] > r[-1], "a whole number"),
     ],
     "beyond.4": [
@@ -189,6 +201,8 @@ PLANTED = {
     "beyond.9": [
         (lambda train, each, n: None if n == 1 else math.floor(train / (n * each)) + 1, "n − 1 texts *more*"),
         (lambda train, each, n: None if n == 1 else math.ceil(train / ((n - 1) * each)), "Level is not cheaper"),
+        (lambda train, each, n: None if n == 1 else math.ceil((train + 1) / ((n - 1) * each)), "may be a fraction"),
+        (lambda train, each, n: None if n == 1 or not train else math.floor(train / ((n - 1) * each)) + 1, "costs nothing"),
         (lambda train, each, n: None if n == 1 else int(train // ((n - 1) * each)), "Rounded down"),
         (lambda train, each, n: None if n == 1 else round(train / ((n - 1) * each)), "Round up"),
         (lambda train, each, n: None if n == 1 else math.floor(train / each) + 1, "n does not enter"),
@@ -214,6 +228,8 @@ PLANTED = {
         (lambda t, words: re.sub(r" ([,.])", r"\1", " ".join(re.sub(pattern(words), "", t, flags=re.I).split())), "any of the marks"),
         (lambda t, words: re.sub(r" ([,.;:!?-])", r"\1", tidy(re.sub(pattern(words), "", t, flags=re.I))), "Before a dash"),
         (lambda t, words: tidy(re.sub(pattern(words), "", t, flags=re.I)).replace("'", ""), "Before a dash"),
+        (lambda t, words: tidy(re.sub(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})s?(?![\w-])", "", t, flags=re.I)), "'clowns' is not"),
+        (halves_spaces_once, "several words in a row"),
         (lambda t, words: [w for w in t.split() if w.lower() not in words], "a text"),
     ],
 }  # fmt: skip
@@ -246,6 +262,15 @@ def by_factors(proxy, judged, n):
         return math.prod((k - m) / (size - m) for m in range(n)) if k >= n else 0.0
 
     return sum(judged[i] * (inside(k + 1) - inside(k)) for k, i in enumerate(order))
+
+
+def from_the_best_down(proxy, judged, n):
+    """The best of the pool is in the set with chance n / N; if it is not, the next one may be the best, and so on."""
+    total, none_so_far = 0.0, 1.0
+    for rank, i in enumerate(np.argsort(-np.asarray(proxy))):
+        here = min(1, n / (len(proxy) - rank))
+        total, none_so_far = total + none_so_far * here * judged[i], none_so_far * (1 - here)
+    return total
 
 
 def row_by_row(scores):
@@ -284,6 +309,12 @@ def one_answer_at_a_time(log_probs, old, reference, advantages, mask, beta, clip
     return sum(losses) / len(losses)
 
 
+def by_the_sign_of_the_advantage(log_probs, old, reference, advantages, mask, beta, clip):
+    ratio, a, d = torch.exp(log_probs - old), advantages.view(-1, 1), reference - log_probs
+    gain = torch.where(a > 0, ratio.clamp(max=1 + clip), ratio.clamp(min=1 - clip)) * a
+    return ((beta * (torch.expm1(d) - d) - gain) * mask).sum(-1).div(mask.sum(-1)).mean()
+
+
 def counts_up(training_tokens, tokens_per_answer, n):
     if n < 2:
         return None
@@ -316,6 +347,7 @@ RIGHT = {
     "beyond.1": [
         exact_fractions,
         by_factors,
+        from_the_best_down,
         lambda p, j, n: np.dot([math.comb(i, n - 1) for i in range(len(p))], np.array(j, float)[np.argsort(p)]) / math.comb(len(p), n),
         lambda p, j, n: torch.tensor([j[k] * math.comb(i, n - 1) / math.comb(len(p), n) for i, k in enumerate(np.argsort(p))], dtype=torch.float64).sum(),
     ],
@@ -325,6 +357,7 @@ RIGHT = {
         lambda p, js: (k for k in js if min(p) > 0 and (max(js[k][:2]) < 0) * (js[k][2] == "up") + (min(js[k][:2]) > 0) * (js[k][2] == "down")),
     ],
     "beyond.2": [
+        lambda a, b, c, d, beta: F.cross_entropy(torch.stack([beta * (a - c), beta * (b - d)], 1), torch.zeros(len(a)).long()),
         lambda a, b, c, d, beta: F.softplus(-beta * ((a - b) - (c - d))).mean(),
         lambda a, b, c, d, beta: sum(-F.logsigmoid(beta * (w - x - y + z)) for w, x, y, z in zip(a, b, c, d)) / len(a),
         lambda a, b, c, d, beta: torch.logaddexp(torch.zeros_like(a), beta * (b - d - a + c)).mean(),
@@ -332,6 +365,7 @@ RIGHT = {
     "beyond.3": [
         with_cross_entropy,
         with_logsumexp,
+        lambda z, t, m, T: -F.cross_entropy((z / T).flatten(0, 1), t.masked_fill(~m, -100).flatten(), reduction="none").view(t.shape).sum(1),
         lambda z, t, m, T: (token_log_probs(z, t, T).nan_to_num(0.0, 0.0, 0.0) * m).sum(1),
         lambda z, t, m, T: torch.stack([token_log_probs(z, t, T)[i][m[i]].sum() for i in range(len(z))]),
         lambda z, t, m, T: [sum((z[i, k] / T).log_softmax(0)[t[i, k]] for k in range(z.shape[1]) if m[i, k]) for i in range(len(z))],
@@ -349,6 +383,7 @@ RIGHT = {
     ],
     "beyond.5": [
         one_answer_at_a_time,
+        by_the_sign_of_the_advantage,
         lambda p, o, r, a, m, beta, clip: -(((torch.min((p - o).exp() * a[:, None], (p - o).exp().clip(1 - clip, 1 + clip) * a[:, None]) - beta * ((r - p).exp() - (r - p) - 1)) * m).sum(1) / m.sum(1)).mean(),
     ],
     "beyond.9": [

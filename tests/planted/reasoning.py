@@ -3,7 +3,9 @@
 import ast
 import operator
 import re
+import statistics
 from collections import Counter
+from fractions import Fraction
 from math import comb, prod
 
 from course_utils.exercises import reasoning
@@ -44,6 +46,22 @@ def plus_in_front_too(node):
     return reasoning.tree_value(node)
 
 
+def not_true_itself(node):
+    """False is a number, too."""
+    if isinstance(node, ast.Constant) and node.value is False:
+        return node.value
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div):
+        return OPERATORS[type(node.op)](not_true_itself(node.left), not_true_itself(node.right))
+    return reasoning.tree_value(node)
+
+
+def returns_the_error(node):
+    try:
+        return reasoning.tree_value(node)
+    except ValueError as error:
+        return error
+
+
 PLANTED = {
     "shipping.4": [
         (evaluates_all, "an attribute came through"),
@@ -62,6 +80,8 @@ PLANTED = {
         (walker(constants=(int,), exact=True), "2.5 was refused"),
         (walker(exact=True, operators={**OPERATORS, ast.BitXor: operator.xor}), "not on the list"),
         (lambda node: None, "`return` missing"),
+        (not_true_itself, "False came through"),
+        (returns_the_error, "do not return it"),
         (lambda node: eval(ast.unparse(node)) if re.fullmatch(r"[\d.+\-*/() ]+", ast.unparse(node)) else reasoning.tree_value(node), "not on the list"),
     ],
     "reasoning.1": [
@@ -82,6 +102,8 @@ PLANTED = {
         (lambda values: voters(values)[0] if voters(values) else None, "first value"),
         (lambda values: max(voters(values), default=None), "largest value"),
         (lambda values: reasoning.majority([value or None for value in values]), "0 is a value"),
+        (lambda values: max(set(voters(values)), key=voters(values).count, default=None), "stores a set"),
+        (lambda values: reasoning.majority([value if value is None else int(value) for value in values]), "to whole numbers"),
         (lambda values: Counter(voters(values)).most_common(1)[0][1] if voters(values) else None, "how many votes"),
         (lambda values: Counter(v for v in values if v is not None).most_common(1)[0][0], "No sample has a value"),
     ],
@@ -96,6 +118,10 @@ PLANTED = {
         (lambda text, answer: float(reads(text, r"answer is (\d+\.?\d*)") == [answer]), "negative"),
         (lambda text, answer: float([float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", text)][-1:] == [answer]), "two answers"),
         (lambda text, answer: 1.0, "lost the sign"),
+        (lambda text, answer: float(reads(text, r"is (-?\d+(?:\.\d+)?)") == [answer]), "only a number behind"),
+        (lambda text, answer: float(reads(text, r"answer is (-?\d+(?:\.\d+)?)\.?$") == [answer]), "what follows"),
+        (lambda text, answer: float(re.findall(r"answer is (-?\d+(?:\.\d+)?)", text) == [str(answer)]), "the same number"),
+        (lambda text, answer: float(reads(text, r"The answer is (-?\d+(?:\.\d+)?)") == [answer]), "full stop is not asked for"),
     ],
     "reasoning.3": [
         (lambda texts, rewards, group: [(i // group, t) for i, (t, r) in enumerate(zip(texts, rewards)) if r], "kept twice"),
@@ -152,6 +178,16 @@ def by_hand_counting(values):
     return best
 
 
+def group_by_group(texts, rewards, group):
+    """No text is right at one place and wrong at another of the same problem."""
+    kept = []
+    for start in range(0, len(texts), group):
+        for i in range(start, start + group):
+            if rewards[i] and texts[i] not in texts[start:i]:
+                kept.append([start // group, texts[i]])
+    return kept
+
+
 def split_at_the_words(text, answer):
     parts = text.split("answer is ")[1:]
     found = [re.match(r"-?\d+(\.\d+)?", part) for part in parts]
@@ -174,8 +210,10 @@ def by_kind_of_node(node):
 
 RIGHT = {
     "shipping.4": [by_kind_of_node, walker(exact=True)],
-    "reasoning.1": [by_product],
-    "reasoning.2": [by_hand_counting],
+    "reasoning.1": [by_product, lambda n, right, k: Fraction(comb(n, k) - comb(n - right, k), comb(n, k)),
+                    lambda n, right, k: sum(comb(right, i) * comb(n - right, k - i) for i in range(1, k + 1)) / comb(n, k)],
+    "reasoning.2": [by_hand_counting, lambda values: max(voters(values), key=voters(values).count, default=None),
+                    lambda values: statistics.mode(voters(values)) if voters(values) else None],
     "reasoning.4": [split_at_the_words],
-    "reasoning.3": [lambda texts, rewards, group: once(texts, rewards, lambda i: i // group)],
+    "reasoning.3": [lambda texts, rewards, group: once(texts, rewards, lambda i: i // group), group_by_group],
 }  # fmt: skip

@@ -63,6 +63,16 @@ def test_sums_are_right():
     assert checked >= 12
 
 
+def test_the_small_tasks_come_by_turns_and_in_words():
+    rows, every = data.small_tasks(3, 5), list(data.load_instructions()["train"])
+    tasks = [row["task"] for row in rows]
+    assert len(set(tasks)) == 6 and tasks[:6] == tasks[6:] and set(tasks) == {row["task"] for row in every}
+    sentiments = [row for row in every if row["task"] == "sentiment"]
+    first = next(row for row in rows if row["task"] == "sentiment")
+    assert first["input"] == sentiments[3]["input"]
+    assert first["request"] == f"Is this review positive or negative? {first['input']}"
+
+
 def test_instructions():
     parts = data.load_instructions()
     rows = [*parts["train"], *parts["test"]]

@@ -9,9 +9,10 @@ from .texts import (
     load_questions,
     load_tasks,
     load_unrelated,
+    small_tasks,
 )
 
 __all__ = [
     "load_dialogues", "load_domain", "load_glossary", "load_instructions", "load_prose",
-    "load_questions", "load_tasks", "load_unrelated", "references",
+    "load_questions", "load_tasks", "load_unrelated", "references", "small_tasks",
 ]  # fmt: skip

@@ -8,7 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..prompts import SMALL_TASKS
+
 HERE = Path(__file__).parent / "texts"
+
+TURNS = ("sentiment", "topic", "formal", "entities", "keep_numbers", "question")  # of the small tasks
 
 
 def load_domain(domain: str | None = None):
@@ -51,6 +55,17 @@ def load_instructions():
     import datasets
 
     return datasets.DatasetDict(_by_split(_read("instructions.jsonl")))
+
+
+def small_tasks(first: int, last: int) -> list[dict]:
+    """Training rows ``first`` to ``last`` − 1 of each of the six tasks of :func:`load_instructions`, by turns.
+
+    Each row has ``task, input, output`` and ``request``: the input in the words of ``prompts.SMALL_TASKS``.
+    """
+    every = [row for row in _read("instructions.jsonl") if row["split"] == "train"]
+    rows = {task: [row for row in every if row["task"] == task] for task in TURNS}
+    chosen = [rows[task][i] for i in range(first, last) for task in TURNS]
+    return [{**row, "request": SMALL_TASKS[row["task"]][0].replace("{input}", row["input"])} for row in chosen]
 
 
 def load_tasks(task: str | None = None):

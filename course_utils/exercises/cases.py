@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from os.path import commonprefix
@@ -151,7 +152,7 @@ def alike(a: Any, b: Any) -> bool:
     if hasattr(b, "shape") or hasattr(a, "shape"):
         a, b = _array(a), _array(b)
         return a.shape == b.shape and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
-    if isinstance(b, float) and isinstance(a, int | float):
+    if isinstance(b, float) and isinstance(a, numbers.Real):  # a Fraction, too
         return (a != a and b != b) or math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if isinstance(b, Mapping) and isinstance(a, Mapping):
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in b)

@@ -44,6 +44,7 @@ def _test_lora_forward(answer):
         ("You divided α by the root of r, as rank-stabilised LoRA does; here it is r itself.", with_scale(lambda A, B, alpha: alpha / len(A) ** 0.5)),
         ("The scale belongs to the detour alone; yours multiplies the frozen layer as well.", lambda x, W, A, B, alpha: alpha / len(A) * (x @ W.T + x @ A.T @ B.T)),
         ("The detour is taken away; it is added.", with_scale(lambda A, B, alpha: -alpha / len(A))),
+        ("You returned [out, rows]: each row of x gives a row of the result.", lambda *given: lora_forward(*given).T),
     ])  # fmt: skip
 
 
@@ -65,6 +66,8 @@ def _test_make_adapter(answer):
             raise Wrong(f"make_adapter{sizes}: A has shape {[r, fan_in]} and B {[fan_out, r]}; yours are {list(A.shape)} and {list(B.shape)}.")
         if not (A.requires_grad and B.requires_grad):
             raise Wrong("Both must be trainable: tensors that you return have requires_grad=True.")
+        if not A.dtype == B.dtype == torch.float32:
+            raise Wrong(f"A is {A.dtype} and B {B.dtype}; both have to be torch.float32, as the layers beside them are, or no product works.")
         if not (A.is_leaf and B.is_leaf):
             raise Wrong("An optimiser needs leaf tensors: call requires_grad_() after the arithmetic.")
         if not (A.isfinite().all() and B.isfinite().all()):
@@ -124,6 +127,8 @@ def _test_largest_rank(answer):
         ("You took every layer for the first one: their shapes differ.", bytes_a_rank(lambda s: 4 * both(s[:1]) * len(s))),
         ("You returned powers of two only; any whole rank will do.", lambda s, b: (lambda r: 2 ** int(math.log2(r)) if r else 0)(largest_rank(s, b))),
         ("If no rank fits, the answer is 0.", lambda s, b: max(1, largest_rank(s, b))),
+        ("You gave the whole budget to each layer; all of them share it.", lambda s, b: min(b // (4 * (i + o)) for i, o in s)),
+        ("You gave the whole budget to each layer; all of them share it.", lambda s, b: sum(b // (4 * (i + o)) for i, o in s)),
     ])  # fmt: skip
 
 
@@ -215,6 +220,8 @@ def _test_truncate(answer):
             U, S, V = torch.linalg.svd(M.double(), full_matrices=False)
             if alike(got / size, (M.double() - truncate(M.double(), len(S) - r)) / size) and r < len(S):
                 raise Wrong(f"{where}: you kept the smallest singular values; the largest hold most of M.")
+            if any(len(V) == M.shape[1] and alike(got / size, U[:, :r] * S[:r] @ part / size) for part in (V[:, :r].T, V.T[:r])):
+                raise Wrong(f"{where}: torch.linalg.svd returns V transposed already, so its directions are rows.")
             if alike(got, U[:, :r] @ V[:r]):
                 raise Wrong(f"{where}: the directions are right, but each has to be as long as its singular value.")
             raise Wrong(f"{where}: another matrix of that rank is closer to M, at a distance of {nearest:.3g}; yours is at {yours:.3g}.")

@@ -1,5 +1,6 @@
 """Adapters and quantised bases: wrong and right answers."""
 
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -163,6 +164,11 @@ PLANTED = {
         (lambda W, block: (adapters.quantise(W, block)[0].float(), adapters.quantise(W, block)[1]), "torch.int8"),
         (lambda W, block: (adapters.quantise(W, block)[0], adapters.quantise(W, W.shape[1])[1]), "for each block"),
         (by_blocks(lambda p: p.abs().amax(2).clamp(min=1e-9) / 126), "should give"),
+        (by_blocks(lambda p: p.abs().amax(2) / 127 + 1e-8), "You *add* a small number"),
+        (by_blocks(lambda p: (p.abs().amax(2) + 1e-6) / 127), "You *add* a small number"),
+        (by_blocks(lambda p: (p.abs().amax(2) / 127).clamp(min=1e-5)), "small blocks"),
+        (by_blocks(lambda p: (p.amax(2) - p.amin(2)).clamp(min=1e-9) / 255), "should give"),
+        (lambda W, block: (lambda q, s: (q, s[..., None]))(*adapters.quantise(W, block)), "for each block of a row"),
         (by_blocks(lambda p: p.abs().mean(2).clamp(min=1e-9) / 32, lambda q: q.round().clamp(-127, 127)), "should give"),
     ],
     "peft.7": [
@@ -174,6 +180,9 @@ PLANTED = {
         (lambda t: "QLoRA" if 4.25 / 8 <= 0.75 * t["gpu_bytes"] / t["parameters"] < 4.25 and t["adapters"] == 1 else adapters.choose(t), "should give"),
         (strict, "exactly the bound"),
         (never_refuses, "names a method"),
+        (lambda t: "LoRA" if t["adapters"] > 1 else adapters.choose(t), "their base has to fit"),
+        (lambda t: "full" if 0.75 * t["gpu_bytes"] / t["parameters"] >= 16 * t["adapters"] else adapters.choose(t), "one variant only"),
+        (lambda t: adapters.choose({**t, "gpu_bytes": t["gpu_bytes"] / t["adapters"]}), "they share one base"),
         (spoken(LoRA="lora", QLoRA="qlora"), "spelled"),
         (lambda t: adapters.choose({**t, "gpu_bytes": t["gpu_bytes"] * 16 / 15 if 15 <= 0.75 * t["gpu_bytes"] / t["parameters"] < 16 else t["gpu_bytes"]}), "just below 16"),
     ],
@@ -182,6 +191,8 @@ PLANTED = {
         (lambda A1, B1, A2, B2, s: (s * A1 + (1 - s) * A2, B1 + B2), "never trained together"),
         (stacked(lambda s: (s, s), lambda s: (1 - s, 1 - s)), "counts twice"),
         (stacked(lambda s: (1, 1), lambda s: (1, 1)), "not applied"),
+        (stacked(lambda s: (1, 0.5), lambda s: (1, 0.5)), "whatever `share` says"),
+        (lambda A1, B1, A2, B2, s: (torch.cat([A1, A2]), torch.cat([(1 - s) * B2, s * B1], 1)), "one order"),
         (stacked(lambda s: (1, 1 - s), lambda s: (1, s)), "exchanged"),
         (stacked(lambda s: (s**0.5, 1), lambda s: ((1 - s) ** 0.5, 1)), "root"),
         (lambda A1, B1, A2, B2, s: (torch.cat([A1, A2], 1), torch.cat([s * B1, (1 - s) * B2])), "with one r"),
@@ -199,8 +210,8 @@ PLANTED = {
 }  # fmt: skip
 
 RIGHT = {
-    "adapters.1": [counted_bits, some_bits()],
-    "peft.6": [quantised_in_numpy, quantised_in_a_loop, by_blocks(absmax), lambda W, block: list(adapters.quantise(W, block))],
+    "adapters.1": [counted_bits, some_bits(), lambda b, n, s, g=None, o=32: Fraction(b) + Fraction(s, n) + (Fraction(o, g * n) if g else 0)],
+    "peft.6": [quantised_in_numpy, quantised_in_a_loop, by_blocks(absmax), by_blocks(lambda p: (p.abs().amax(2) / 127).clamp(min=7.8e-8)), by_blocks(lambda p: (p.abs().amax(2) + 1e-8) / 127), lambda W, block: list(adapters.quantise(W, block))],
     "peft.7": [by_a_table, lambda t: np.str_(adapters.choose(t))],
     "peft.8": [
         product_by_svd,

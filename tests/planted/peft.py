@@ -25,6 +25,10 @@ def forward_by_layers(x, W, A, B, alpha):
     return linear(x, W) + linear(linear(x, A), B) * (alpha / A.size(0))
 
 
+def forward_by_einsum(x, W, A, B, alpha):
+    return torch.einsum("bi,oi->bo", x, W) + alpha / B.shape[1] * torch.einsum("bi,ri,or->bo", x, A, B)
+
+
 def one_row_alone(i, o, r):
     return torch.cat([torch.randn(1, i), torch.zeros(r - 1, i)]).requires_grad_(), torch.zeros(o, r, requires_grad=True)
 
@@ -37,6 +41,10 @@ def drawn_from_nowhere(fan_in, fan_out, r):
 def seeded_inside(i, o, r):
     generator = torch.Generator().manual_seed(0)
     return torch.randn(r, i, generator=generator).requires_grad_(), torch.zeros(o, r, requires_grad=True)
+
+
+def in_float64(i, o, r):
+    return torch.tensor(np.random.randn(r, i), requires_grad=True), torch.zeros(o, r, dtype=torch.float64, requires_grad=True)
 
 
 def disjoint(i, o, r):
@@ -91,6 +99,11 @@ def truncated(change):
     return truncate
 
 
+def truncated_by_eigenvectors(M, r):
+    directions = torch.linalg.eigh(M.T @ M)[1][:, -r:]
+    return M @ directions @ directions.T
+
+
 def truncated_in_numpy(M, r):
     u, s, v = np.linalg.svd(np.asarray(M), full_matrices=False)
     return (u[:, :r] * s[:r]) @ v[:r]
@@ -105,6 +118,8 @@ PLANTED = {
         (lambda x, W, A, B, alpha: x @ W.T + alpha // len(A) * (x @ A.T @ B.T), "cuts the fraction"),
         (lambda x, W, A, B, alpha: x @ W.T + alpha / A.shape[1] * (x @ A.T @ B.T), "number of rows"),
         (lambda x, W, A, B, alpha: x @ W.T - alpha / len(A) * (x @ A.T @ B.T), "taken away"),
+        (lambda x, W, A, B, alpha: W @ x.T + alpha / len(A) * B @ A @ x.T, "[out, rows]"),
+        (lambda x, W, A, B, alpha: x @ W.T + alpha / 2 * x @ A.T @ B.T, "no multiple of r"),
         (lambda x, W, A, B, alpha: W @ x + alpha / len(A) * B @ A @ x, "RuntimeError"),
     ],
     "peft.2": [
@@ -113,6 +128,7 @@ PLANTED = {
         (lambda i, o, r: (torch.randn(r, i), torch.zeros(o, r)), "trainable"),
         (lambda i, o, r: (np.random.randn(r, i), np.zeros((o, r))), "trainable"),
         (lambda i, o, r: (torch.randn(r, i, requires_grad=True) / 2, torch.zeros(o, r, requires_grad=True)), "leaf"),
+        (in_float64, "torch.float64"),
         (one_row_alone, "rank 1 where r is 2"),
         (disjoint, "rank 1 where r is 2"),
         (seeded_inside, "same numbers"),
@@ -130,6 +146,8 @@ PLANTED = {
         (lambda s, b: round(b / (4 * sum(i + o for i, o in s))), "to the nearest"),
         (lambda s, b: (b - 1) // (4 * sum(i + o for i, o in s)) if b else 0, "exactly the budget"),
         (lambda s, b: max(1, peft.largest_rank(s, b)), "the answer is 0"),
+        (lambda s, b: min(b // (4 * (i + o)) for i, o in s), "all of them share it"),
+        (lambda s, b: max(r for r in range(1, 9999) if 4 * r * sum(i + o for i, o in s) <= b), "Too little for r = 1"),
     ],
     "peft.4": [
         (lambda rows, spread: [s for s, x in rows if not x > 2.35], "should give"),
@@ -151,18 +169,22 @@ PLANTED = {
         (lambda M, r: torch.linalg.svd(M)[0][:, :r], "M's shape"),
         (truncated(lambda U, S, V, r: U[:, -r:] * S[-r:] @ V[-r:]), "smallest"),
         (truncated(lambda U, S, V, r: U[:, :r] @ V[:r]), "as long as its singular value"),
+        (truncated(lambda U, S, V, r: U[:, :r] * S[:r] @ V[:, :r].T), "V transposed already"),
+        (truncated(lambda U, S, V, r: sum(S[k] * torch.outer(U[:, k], V[:, k]) for k in range(r))), "V transposed already"),
+        (lambda M, r: M * (M.abs() >= M.abs().flatten().topk(r).values[-1]), "is closer"),
         (lambda M, r: peft.truncate(M, max(1, r - 1)), "is closer"),
         (truncated(lambda U, S, V, r: (U[:, :r], S[:r], V[:r])), "a tensor"),
     ],
 }  # fmt: skip
 
 RIGHT = {
-    "peft.1": [forward_in_numpy, forward_row_by_row, forward_by_layers, lambda x, W, A, B, alpha: x @ (W + alpha / len(A) * B @ A).T],
-    "peft.2": [by_parameters, b_drawn, lambda i, o, r: (torch.randn(r, i, requires_grad=True), torch.zeros(o, r).requires_grad_(True))],
+    "peft.1": [forward_in_numpy, forward_row_by_row, forward_by_layers, forward_by_einsum, lambda x, W, A, B, alpha: x @ (W + alpha / len(A) * B @ A).T],
+    "peft.2": [by_parameters, b_drawn, lambda i, o, r: (torch.nn.Linear(i, r, bias=False).weight, torch.nn.Parameter(torch.zeros(o, r))), lambda i, o, r: (torch.randn(r, i, requires_grad=True), torch.zeros(o, r).requires_grad_(True))],
     "peft.3": [rank_by_search, lambda s, b: np.floor(b / np.sum(s) / 4), lambda s, b: b // 4 // torch.tensor(s).sum()],
     "peft.4": [best_by_pandas, kept(lambda x, low, n: x - low <= n), lambda rows, spread: np.array(peft.best(rows, spread))],
     "peft.5": [
         truncated_in_numpy,
+        truncated_by_eigenvectors,
         truncated(lambda U, S, V, r: sum(S[k] * torch.outer(U[:, k], V[k]) for k in range(r))),
         truncated(lambda U, S, V, r: U @ torch.diag(S * (torch.arange(len(S)) < r)) @ V),
     ],

@@ -26,6 +26,12 @@ def _reading(pattern=r"Action:\s*(\w+)\[(.*?)\]", flags=0, pick=0, cut=r"(?m)^Ob
     return slip
 
 
+def _first_only(text):
+    own = re.split(r"(?m)^Observation:", text)[0]
+    found = re.match(r"\s*(\w+)\[(.*?)\]", own.partition("Action:")[2])
+    return (found[1], found[2]) if found else None
+
+
 def _test_read_action(theirs):
     texts = (
         ("", "I add the two.\nAction: Calculate[(2 + 3) * 4]\nObservation: 5\nThought: Done.\nAction: Finish[5]"),
@@ -40,6 +46,11 @@ def _test_read_action(theirs):
         ("the invented observation is the very first line", "Observation: 3\nAction: Finish[3]"),
         ("the word in the middle of a line", "My Observation: none yet.\nAction: Search[key]"),
         ("blanks around the argument", "Action: Search[ a lost key ]"),
+        ("a name with a digit", "Action: Tool2[a lost key]"),
+        ("an empty argument", "Action: Look_up[]\nThought: or Note[3]"),
+        ("a bracket opens inside the argument", "Action: Look_up[note [3] of 4]"),
+        ("the first Action: has no name right behind it", "Action: I must use a tool.\nAction: Search[a lost key]"),
+        ("a line that begins with Observations", "Observations are missing.\nAction: Search[a lost key]"),
     )
     slips = [
         ("You believed an observation that the model *invented*: what comes after it rests on nothing.", _reading(cut=None)),
@@ -57,6 +68,11 @@ def _test_read_action(theirs):
         ("Only names that you know are read: a tool may have any name.", _reading(r"Action:\s*(Calculate|Search|Finish)\[(.*?)\]")),
         ("The argument ended at a round bracket: it ends at ].", _reading(r"Action:\s*(\w+)\[(.*?)[\])]")),
         ("A name may hold more than letters: Look_up is one.", _reading(r"Action:\s*([A-Za-z]+)\[(.*?)\]")),
+        ("A name may hold digits, too: Tool2 is one.", _reading(r"Action:\s*([A-Za-z_]+)\[(.*?)\]")),
+        ("An argument may be empty, and ends at the first ] all the same.", _reading(r"Action:\s*(\w+)\[(.+?)\]")),
+        ("Only a ] ends the argument: a [ inside it is part of the text.", _reading(r"Action:\s*(\w+)\[([^\[\]]*)\]")),
+        ("Only `Observation:` with its colon begins what is invented.", _reading(cut=r"(?m)^Observation")),
+        ("You looked behind the first `Action:` alone. Without a name and a bracket right behind it, it is no action; a later one may be.", _first_only),
         ("Name and argument are exchanged.", lambda t: read_action(t) and read_action(t)[::-1]),
         ("There is an action in the text, and you returned None.", lambda t: None),
         ("Where there is no action the answer is None, so that the loop can count the failure.", lambda t: read_action(t) or ("", "")),
@@ -136,7 +152,7 @@ def _test_allowed(theirs):
         ("a token that is longer than the rest of the choice", ("Sear", ["ch", "ch for", "c"], tools)),
         ("a choice is complete", ("Finish", ["ed", "Finish", "h"], tools)),
         ("what is written begins no choice", ("Hel", ["culate", "lo", "Cal"], tools)),
-        ("two choices that begin alike", ("red b", ["oat", "ike", "lue", "o"], ["red boat", "red bike", "blue boat"])),
+        ("two choices that begin alike", ("red b", ["oat", "ike", "lue", "o", "oat "], ["red boat", "red bike", "blue boat"])),
         ("small and capital letters", ("", ["cal", "CAL", "Cal"], tools)),
         ("a blank in front", ("", [" Cal", "Cal"], tools)),
         ("a token from the middle of a choice", ("", ["late", "arch", "Fin"], tools)),
@@ -159,6 +175,16 @@ def _test_allowed(theirs):
          lambda w, t, c: [any(w + token in x for x in c) for token in t]),
         ("You cut off as many letters as are written without asking whether they are that choice's own.",
          lambda w, t, c: [any(x[len(w):].startswith(token) for x in c) for token in t]),
+        ("A token that completes a choice is allowed, too: the text may be all of it.",
+         lambda w, t, c: [any(x.startswith(w + token) and x != w + token for x in c) for token in t]),
+        ("Each token gets one value; you have one for each pair of a token and a choice.",
+         lambda w, t, c: [x.startswith(w + token) for token in t for x in c]),
+        ("You return True for the tokens that fit, and nothing for the others: they get False.",
+         lambda w, t, c: [True for fits in allowed(w, t, c) if fits]),
+        ("The last choice decides for all: one that fits is enough, wherever it stands.",
+         lambda w, t, c: [bool(c) and c[-1].startswith(w + token) for token in t]),
+        ("A blank behind the token is a character too: no choice goes on with it.",
+         lambda w, t, c: [any(x.startswith((w + token).rstrip()) for x in c) for token in t]),
         ("You look at the first choice alone.", lambda w, t, c: [bool(c) and c[0].startswith(w + token) for token in t]),
         ("*All* choices would have to begin so: one is enough.", lambda w, t, c: [all(x.startswith(w + token) for x in c) for token in t]),
         ("Capital letters count: the program that reads the action knows `Search`, not `search`.",

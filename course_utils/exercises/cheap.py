@@ -151,6 +151,7 @@ def _test_keep_mask(theirs):
         ("Sparsity is the share that goes, not the share that stays.", _ranked(torch.abs, lambda w, s: w.numel() - round(s * w.numel()))),
         ("Sparsity is a share of the weights, not a threshold on their values.", lambda w, s: w.abs() > s),
         ("Sparsity is a share of the weights, not of the largest value.", lambda w, s: w.abs() > s * w.abs().max()),
+        ("Each row lost its share: the smallest of the *whole* matrix go, wherever they stand.", lambda w, s: torch.cat([_ranked(torch.abs)(row[None], s) for row in w])),
         ("Half of the weights went, whatever the sparsity.", _ranked(torch.abs, lambda w, s: w.numel() // 2)),
     ]
 
@@ -333,7 +334,16 @@ def _test_timetable(theirs):
 
         return slip
 
+    def forgetful(lengths, slots):
+        free, table = [0] * slots, []
+        for n in lengths:
+            slot = free.index(min(free))
+            table.append((slot, free[slot]))
+            free[slot] = n
+        return table
+
     slips = [
+        ("A slot is free again at its last request's first step *plus* its length: you took the length alone.", forgetful),
         ("Those are static batches: a slot need not wait for the slowest of its batch.", batches),
         ("The slots take turns in your table. The next request goes to whichever slot is free first.", own_slot),
         ("The requests go in the order in which they came: yours are sorted, the shortest first.", reordered(1)),

@@ -36,6 +36,21 @@ def matched(pattern, flags=0, pick=0):
     return read
 
 
+def without_the_colon(text):
+    return first_action(re.split(r"(?m)^Observation", text)[0])
+
+
+def text_methods(text):
+    head = ("\n" + text).split("\nObservation:")[0]
+    if "Action:" not in head:
+        return None
+    rest = head.split("Action:", 1)[1]
+    if "[" not in rest or "]" not in rest:
+        return None
+    name, rest = rest.split("[", 1)
+    return (name.strip(), rest.split("]", 1)[0]) if name.strip().isidentifier() else None
+
+
 def same_draw(draw, is_bad, tries):
     for _ in range(tries):
         text = draw(0)
@@ -108,6 +123,12 @@ PLANTED = {
         (lambda text: applications.read_action(text.split("Observation:")[0]), "*begins* with"),
         (lambda text: (applications.read_action(text) or (None, None))[::-1] if applications.read_action(text) else None, "exchanged"),
         (lambda text: applications.read_action(text) or ("", ""), "is None"),
+        (matched(r"Action: ([A-Za-z_]+)\[(.*?)\]"), "digits, too"),
+        (matched(r"Action: (\w+)\[(.+?)\]"), "may be empty"),
+        (matched(r"Action: (\w+)\[([^\[\]]*)\]"), "Only a ] ends"),
+        (without_the_colon, "with its colon"),
+        (text_methods, "first `Action:` alone"),
+        (lambda text: re.search(r"Action: (\w+)\[(.*?)\]", own_part(text)).groups(), "AttributeError"),
         (lambda text: "{}[{}]".format(*applications.read_action(text) or ("", "")), "a name and its argument"),
     ],
     "shipping.6": [
@@ -125,6 +146,10 @@ PLANTED = {
         (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if t and not is_bad(t)), None), "empty text"),
         (lambda draw, is_bad, tries: next((t for t in map(draw, range(3)) if not is_bad(t)), None), "tries = 1"),
         (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), False), "a text, or None"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries - 1)) if not is_bad(t)), None), "wanted: 3 times"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries + 1)) if not is_bad(t)), None), "numbered 0 to 2"),
+        (lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if is_bad(t)), None), "let through"),
+        (lambda draw, is_bad, tries: next((draw(n) for n in range(tries) if not is_bad(draw(n))), None), "same draw twice"),
     ],
     "applications.1": [
         (lambda w, t, c: [any(x.startswith(token) for x in c) for token in t], "token alone"),
@@ -140,6 +165,11 @@ PLANTED = {
         (lambda w, t, c: [any(x.startswith(w + token.strip()) for x in c) for token in t], "blank in front"),
         (lambda w, t, c: [token for token in t if any(x.startswith(w + token) for x in c)], "True or False for each"),
         (lambda w, t, c: [not any(x.startswith(w + token) for x in c) for token in t], "Turned round"),
+        (lambda w, t, c: [w + token in {x[:n] for x in c for n in range(len(x))} for token in t], "completes a choice is allowed"),
+        (lambda w, t, c: [x.startswith(w + token) for token in t for x in c], "one value"),
+        (lambda w, t, c: [True for token in t if any(x.startswith(w + token) for x in c)], "nothing for the others"),
+        (lambda w, t, c: [bool(c) and c[-1].startswith(w + token) for token in t], "last choice decides"),
+        (lambda w, t, c: [any(x.startswith((w + token).rstrip()) for x in c) for token in t], "behind the token"),
         (lambda w, t, c: [any(re.match(w + token, x) for x in c) for token in t], ""),
     ],
 }  # fmt: skip
@@ -164,15 +194,12 @@ def cuts_then_searches(text):
     return found.groups() if found else None
 
 
-def text_methods(text):
+def text_methods_at_each(text):
     head = ("\n" + text).split("\nObservation:")[0]
-    if "Action:" not in head:
-        return None
-    rest = head.split("Action:", 1)[1]
-    if "[" not in rest or "]" not in rest:
-        return None
-    name, rest = rest.split("[", 1)
-    return (name.strip(), rest.split("]", 1)[0]) if name.strip().isidentifier() else None
+    for rest in head.split("Action:")[1:]:
+        name, bracket, rest = rest.partition("[")
+        if bracket and "]" in rest and name.strip().isidentifier():
+            return name.strip(), rest.split("]", 1)[0]
 
 
 def while_loop(draw, is_bad, tries):
@@ -195,20 +222,31 @@ def loops_over_choices(written, tokens, choices):
     return result
 
 
+def again_and_again(draw, is_bad, tries, attempt=0):
+    if attempt >= tries:
+        return None
+    text = draw(attempt)
+    return again_and_again(draw, is_bad, tries, attempt + 1) if is_bad(text) else text
+
+
 RIGHT = {
     "shipping.5": [
         splits_lines,
         cuts_then_searches,
-        text_methods,
+        text_methods_at_each,
+        lambda text: next(iter(re.findall(r"Action: (\w+)\[(.*?)\]", own_part(text))), None),
         lambda text: list(applications.read_action(text) or []) or None,
     ],
     "shipping.6": [
         while_loop,
+        again_and_again,
         lambda draw, is_bad, tries: next((t for t in map(draw, range(tries)) if not is_bad(t)), None),
         lambda draw, is_bad, tries: functools.reduce(lambda found, n: found if found is not None else (None if is_bad(t := draw(n)) else t), range(tries), None),
     ],
     "applications.1": [
         loops_over_choices,
+        lambda w, t, c: [w + token in {x[:n] for x in c for n in range(len(x) + 1)} for token in t],
+        lambda w, t, c: (any(x.find(w + token) == 0 for x in c) for token in t),
         lambda w, t, c: [sum(x[: len(w + token)] == w + token for x in c) > 0 for token in t],
         lambda w, t, c: [any(re.match(re.escape(w + token), x) for x in c) for token in t],
     ],

@@ -44,6 +44,15 @@ def in_turn(lengths, slots):
     return [(i % slots, sum(lengths[i % slots : i : slots])) for i in range(len(lengths))]
 
 
+def forgets_the_start(lengths, slots):
+    free, table = [0] * slots, []
+    for n in lengths:
+        slot = min(range(slots), key=free.__getitem__)
+        table.append((slot, free[slot]))
+        free[slot] = n
+    return table
+
+
 def by_length(sign):
     def planned(lengths, slots):
         order = sorted(range(len(lengths)), key=lambda i: sign * lengths[i])
@@ -98,6 +107,7 @@ PLANTED = {
         (lambda w, s: cheap.keep_mask(1 / w, s), "*largest* weights"),
         (lambda w, s: w.abs() > s, "not a threshold on their values"),
         (lambda w, s: w.abs() > s * w.abs().max(), "not of the largest value"),
+        (lambda w, s: torch.stack([r.abs().argsort().argsort() >= round(s * len(r)) for r in w]), "Each row lost"),
         (lambda w, s: w.abs() > 2 * s, "should give"),
         (lambda w, s: w.abs() > w.abs().flatten().sort().values[round(s * w.numel()) - 1] if s else torch.ones_like(w).bool(), "Equal sizes"),
         (lambda w, s: cheap.keep_mask(w, int(s * w.numel()) / w.numel()), "not cut off"),
@@ -148,6 +158,7 @@ PLANTED = {
     "cheap.2": [
         (static, "static batches"),
         (in_turn, "take turns"),
+        (forgets_the_start, "*plus* its length"),
         (lambda lengths, slots: cheap.timetable(sorted(lengths), slots), "should give"),
         (by_length(1), "the shortest first"),
         (by_length(-1), "the longest first"),
@@ -306,7 +317,7 @@ RIGHT = {
         lambda d, w: w[: len(commonprefix([d, w])) + 1],
         lambda d, w: torch.tensor(w)[: int((torch.tensor(d, dtype=torch.long) == torch.tensor(w[:-1])).long().cumprod(0).sum()) + 1],
     ],
-    "cheap.2": [timetable_with_a_heap, timetable_step_by_step],
+    "cheap.2": [lambda lengths, slots: np.array(timetable_with_a_heap(lengths, slots), int).reshape(-1, 2), timetable_with_a_heap, timetable_step_by_step],
     "shipping.7": [
         lambda tokens, speed, price: tokens / speed * price / 3.6,
         lambda tokens, speed, price: np.float64(1000 * tokens) / (speed * 3600) * price,

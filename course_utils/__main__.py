@@ -226,6 +226,43 @@ def coverage(args) -> int:
     return 0
 
 
+def train(args) -> int:
+    """Train Lab 2's summariser, by LoRA or fully; under torchrun on several processes."""
+    from . import tasks
+
+    return tasks.run("train", args)
+
+
+def ppo(args) -> int:
+    """Train Lab 3's policy by PPO; under torchrun on several processes."""
+    from . import tasks
+
+    return tasks.run("ppo", args)
+
+
+def _training_options(command, name: str) -> None:
+    """The options of ``train`` and ``ppo``: what the labs choose, unless told."""
+    add = command.add_argument
+    if name == "train":
+        add("--task", choices=["lab2"], default="lab2")
+        add("--method", choices=["lora", "full"], default="lora")
+        add("--rows", type=int, default=120, help="training dialogues; 0: all of them (%(default)s)")
+        add("--epochs", type=int, default=1)
+        add("--batch-size", type=int, default=4, help="over all processes (%(default)s)")
+        add("--learning-rate", type=float, help="2e-3 for lora, 1e-4 for full")
+        add("--save-every", type=int, default=20, help="steps between checkpoints (%(default)s)")
+    else:
+        add("--task", choices=["lab3"], default="lab3")
+        add("--iterations", type=int, default=10)
+        add("--prompts", type=int, default=8, help="of an iteration, over all processes (%(default)s)")
+        add("--beta", type=float, default=0.05, help="price of a nat of KL (%(default)s)")
+        add("--learning-rate", type=float, default=3e-3)
+    add("--seed", type=int, default=0)
+    add("--folder", type=Path, help="of the checkpoint (in the cache); delete it to train afresh")
+    add("--out", type=Path, help="folder for the trained adapter or model (not written)")
+    add("--timeout", type=float, default=600, help="seconds to wait for another process (%(default)s)")
+
+
 def hub(args) -> int:
     """Serve a folder of models (org/name/) and data sets (datasets/org/name/) to a class without internet."""
     import time
@@ -247,7 +284,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for function in (
-        doctor, fetch, run, solve, refresh, lint, terms, report, hub,
+        doctor, fetch, run, solve, refresh, lint, terms, report, hub, train, ppo,
         adapters, sweep, scaling, families, recall, detox, pool, hacking, shots, assistant, reasoning, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
@@ -260,6 +297,8 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--glossary", type=Path, help="file for the glossary page")
         if function is report:
             command.add_argument("files", nargs="+", type=Path)
+        if function in (train, ppo):
+            _training_options(command, function.__name__)
         if function is solve:
             command.add_argument(
                 "--to", type=Path, default=Path("solved"), help="folder for the copies"

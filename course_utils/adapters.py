@@ -228,14 +228,14 @@ def load_or_train(name: str, llm: LLM, rows, folder: Path | str) -> LLM:
     return llm
 
 
-def wrap(llm: LLM) -> LLM:
-    """The model with a fresh adapter of the shipped kind around it: LoRA on all linear layers."""
+def wrap(llm: LLM, rank: int = RANK, alpha: int = ALPHA) -> LLM:
+    """The model with a fresh adapter around it, by default of the shipped kind: LoRA on all linear layers."""
     from peft import LoraConfig, get_peft_model
 
     check_bare(llm)
     check_lora(llm.model)
     kind = "SEQ_2_SEQ_LM" if llm.family == "encoder-decoder" else "CAUSAL_LM"
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type=kind)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type=kind)
     return LLM(get_peft_model(llm.model, config), llm.tokenizer, llm.name)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from . import ranks
 from .settings import CourseError
 
 
@@ -26,7 +27,9 @@ class Checkpoint:
     """Trainable weights, Adam's moments and the log of one training run, in one folder.
 
     safetensors and JSON only, each written beside its place and renamed into it: a process killed
-    half-way leaves the state before. Without a folder the weights alone are kept, in memory.
+    half-way leaves the state before. Without a folder the weights alone are kept, in memory. Of several
+    processes, which all hold the same, the first one alone reads and writes: the file does not tell how
+    many there were, and another number of them can go on from it.
 
     Parameters
     ----------
@@ -75,6 +78,8 @@ class Checkpoint:
             if state is not State.FINISHED:  # the model itself holds what a finished run is
                 self.copy = {f"weight.{n}": p.detach().clone() for n, p in self.weights.items()}
             return
+        if ranks.rank():
+            return
         try:
             self._write(log, state)
         except Exception as error:  # safetensors has an error of its own for what the disk refuses
@@ -91,6 +96,10 @@ class Checkpoint:
             p.copy_(tensors[f"weight.{name}"])
 
     def _read(self) -> tuple[dict, dict[str, torch.Tensor]]:
+        """What the first process finds, on each of them."""
+        return ranks.from_first(*(({"log": []}, {}) if ranks.rank() else self._read_file()))
+
+    def _read_file(self) -> tuple[dict, dict[str, torch.Tensor]]:
         from safetensors.torch import load_file
 
         try:

@@ -21,7 +21,6 @@ import math
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -45,7 +43,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from . import progress
+from . import progress, ranks
 from .settings import CourseError, current
 
 STRATEGIES = ("ddp", "zero1", "zero2", "zero3")
@@ -402,15 +400,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the strategies one after the other and print their reports as one line of JSON."""
     options = parse(arguments)
     if "RANK" not in os.environ:  # not under torchrun
+        try:
+            ranks.check_alone()
+        except CourseError as error:
+            print(f"CourseError: {error}", file=sys.stderr)
+            return 1
         print(json.dumps([{"strategy": "one process", "losses": train_alone(options)}]))
         return 0
-    if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost"):  # one machine: no name need be looked up
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
-    processes = int(os.environ["LOCAL_WORLD_SIZE"])  # on this machine: one GPU for each, or none
-    gpu = current().device.startswith("cuda") and torch.cuda.device_count() >= processes
-    if gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=options.timeout))
+    ranks.join(options.timeout)
     try:
         reports = [record(train)(strategy, options) for strategy in options.strategy]
         if dist.get_rank() == 0:
@@ -433,11 +430,6 @@ def _torchrun(processes: int) -> list[str]:
     """``torchrun`` for processes of this machine."""
     here = ["--standalone", "--local-addr=127.0.0.1"]
     return [sys.executable, "-m", "torch.distributed.run", *here, f"--nproc-per-node={processes}"]
-
-
-def _loopback() -> str:
-    """The network interface by which a machine reaches itself, or nothing if it has another name."""
-    return next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "")
 
 
 def launch(*arguments: str, processes: int = 2, timeout: float = 300) -> list[dict]:
@@ -480,7 +472,7 @@ def _finish(arguments: list[str], processes: int, timeout: float) -> str:
     import psutil
 
     # One thread is torchrun's own choice, without its warning; nothing leaves the machine.
-    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": _loopback(), **os.environ}
+    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": ranks.loopback(), **os.environ}
     started = subprocess.Popen(
         arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import torch
 from torch.nn import functional as F
 
-from . import progress
+from . import progress, ranks
 from .checkpoint import Checkpoint, State
 from .examples import (
     IGNORED,
@@ -147,11 +148,13 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
 
 
 def mean_loss(llm: LLM, examples: Sequence[Example]) -> float:
-    """Mean loss per answer token over all examples, nats, computed as training computes it."""
+    """Mean loss per answer token over all examples, nats, computed as training computes it; of several
+    processes, each measures its share."""
+    examples = ranks.share(examples)
     with mixed_precision(str(llm.model.device), cache_enabled=False):
         losses = nll(llm, examples, batch_size=4)  # beside the moments, memory is short
     sizes = [_count_predicted(llm.model, e) for e in examples]
-    return sum(loss * size for loss, size in zip(losses, sizes)) / sum(sizes)
+    return ranks.total(sum(loss * size for loss, size in zip(losses, sizes))) / ranks.total(sum(sizes))
 
 
 def evaluation_mode(model) -> None:
@@ -182,18 +185,24 @@ def evaluating(model):
 
 def update(
     model, optimizer: torch.optim.Optimizer, rows: Sequence[Example], rate: float, recipe: Recipe,
-    pad_id: int, before_step: Callable[[float, float], None] | None = None,
+    pad_id: int, before_step: Callable[[float, float], None] | None = None, loss_of: Callable | None = None,
 ) -> tuple[float, float, int]:  # fmt: skip
     """One step: the gradient of a batch's mean loss, its norm cut, one move of the weights.
 
     Returns the loss before the move (nats per answer token), the gradient's norm before the cut, and
     the bytes in use at most. ``before_step`` is told the first two; if it raises, nothing moves.
+    ``loss_of`` as in :func:`add_gradients`.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
     weights = [p for group in optimizer.param_groups for p in group["params"]]
-    with gradients_in_short(weights) as gradients:
-        loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id)
+    alone = ranks.count() == 1  # else DDP holds the gradients
+    with gradients_in_short(weights) if alone else nullcontext() as gradients:
+        loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id, loss_of)
+    if not alone:
+        gradients = {p: p.grad for p in weights}
+        for p in weights:  # the optimizer moves what has a gradient: some at a time, below
+            p.grad = None
     norm = total_norm(gradients.values())
     if before_step:
         before_step(loss, norm)
@@ -285,22 +294,30 @@ def frozen_in_short(model):
             p.data = weight
 
 
-def add_gradients(model, rows: Sequence[Example], at_once: int, pad_id: int) -> tuple[float, int]:
+def add_gradients(
+    model, rows: Sequence[Example], at_once: int, pad_id: int, loss_of: Callable | None = None
+) -> tuple[float, int]:
     """Add up the gradients of a batch, part by part; its mean loss and the bytes in use at most.
 
-    Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean.
+    Each part counts by its answer tokens, so that the sum is the gradient of the whole batch's mean. Of
+    several processes each computes its share of the rows; ``loss_of`` (:func:`ranks.distributed`) makes them
+    exchange gradients, and loss and gradient are those of the whole batch on each.
     """
-    device = model.device
+    device, loss_of = model.device, loss_of or partial(answer_loss, model)
     total = sum(_count_predicted(model, e) for e in rows)
+    mine = ranks.share(rows)
+    # A process without rows takes part with one that does not count: the others wait for it.
+    parts = in_parts(mine or rows[:1], at_once)
     loss, used = 0.0, 0
-    for part in in_parts(rows, at_once):
-        share = sum(_count_predicted(model, e) for e in part) / total
-        with mixed_precision(str(device), cache_enabled=False):
-            mean = answer_loss(model, collate(part, pad_id, device, SHAPE_STEP))
-        used = max(used, memory_in_use(device))  # activations are at their largest
-        (mean * share).backward()  # gradients add up until they are set to None
+    for number, part in enumerate(parts, 1):
+        share = sum(_count_predicted(model, e) for e in part) / total if mine else 0.0
+        with ranks.exchanging(loss_of, now=number == len(parts)):
+            with mixed_precision(str(device), cache_enabled=False):
+                mean = loss_of(collate(part, pad_id, device, SHAPE_STEP))
+            used = max(used, memory_in_use(device))  # activations are at their largest
+            (mean * (share * ranks.count())).backward()  # gradients add up until they are set to None
         loss += mean.item() * share
-    return loss, used
+    return ranks.total(loss), used
 
 
 def _count_predicted(model, example: Example) -> int:
@@ -419,6 +436,7 @@ def train(
             checkpoint.keep(log, State.RUNNING)
             saving += time.monotonic() - began  # full fine-tuning writes 1.6 GB, an adapter 60 MB
 
+    loss_of = ranks.distributed(weights.values(), partial(answer_loss, model))
     model.train()
     try:
         with recomputing(model) as times, frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar:
@@ -427,9 +445,10 @@ def train(
                 rows = [examples[i] for i in plan[number]]
                 rate = schedule(number, len(plan), recipe)
                 with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(recipe.seed * SEEDS_APART + number)  # dropout, the same when resumed
+                    seed = recipe.seed * SEEDS_APART + number  # of dropout: the same when resumed
+                    torch.manual_seed(seed * ranks.count() + ranks.rank())
                     loss, norm, used = update(
-                        model, optimizer, rows, rate, as_fits, llm.tokenizer.pad_token_id, check_and_keep
+                        model, optimizer, rows, rate, as_fits, llm.tokenizer.pad_token_id, check_and_keep, loss_of
                     )
                 if number % RELEASE_EVERY == RELEASE_EVERY - 1:
                     memory_in_use(device, release=True)

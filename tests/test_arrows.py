@@ -14,10 +14,10 @@ RANKS = {
     "prompts": 1, "logs": 1,
     "exercises": 3, "plots": 3, "widgets": 3, "memory_figures": 3, "transformer_pictures": 3, "serving_pictures": 3, "rl_pictures": 3,
     "reasoning_pictures": 3,
-    "studies": 4, "notebooks": 4, "lint": 4, "terms": 4, "doctor": 4, "hub_server": 4, "__main__": 4,
+    "studies": 4, "notebooks": 4, "lint": 4, "terms": 4, "doctor": 4, "hub_server": 4, "tasks": 4, "__main__": 4,
 }  # fmt: skip
 METHOD = 2
-TOOLS = {"notebooks", "lint", "terms", "doctor", "hub_server", "__main__", "studies"}  # nothing in a lesson imports them
+TOOLS = {"notebooks", "lint", "terms", "doctor", "hub_server", "__main__", "studies", "tasks"}  # nothing in a lesson imports them
 
 
 def module_name(path):

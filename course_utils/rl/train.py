@@ -1,4 +1,5 @@
-"""Many iterations of :func:`~course_utils.rl.ppo.step`, kept on disk after each."""
+"""Many iterations of :func:`~course_utils.rl.ppo.step` (on several processes, of
+:func:`~course_utils.rl.several.step`), kept on disk after each."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from .. import progress
+from .. import progress, ranks
 from ..checkpoint import Checkpoint, State
 from ..settings import CourseError
+from . import several
 from .config import PPO, RanAway, check_kept
 from .policy import Policy
 from .ppo import step
@@ -69,6 +71,7 @@ def train(
         policy.llm.name, list(prompts), asdict(config), iterations, prompts_at_once, learning_rate,
         value_learning_rate, seed, policy.mixed,
     ]  # fmt: skip
+    ranks.same_start(p for _, p in named)
     # The KL that a step reports is that of the weights it began with. If it has run away, the update of the
     # step *before* did it: so the weights from before the last update are kept beside the present ones.
     good = {f"good.{n}": p.detach().clone() for n, p in named}
@@ -85,6 +88,7 @@ def train(
         checkpoint.keep(log, State.UNTRAINED)
     now = [p.detach().clone() for _, p in named]  # as this step finds them: good, once its KL is fine
     start = time.monotonic() - (log[-1].seconds if log else 0.0)
+    iterate = step if ranks.count() == 1 else several.step
     order = _order(len(prompts), iterations * prompts_at_once, seed)
     with progress.Bar("training by PPO", iterations, len(log), patience=0) as bar:
         bar.at(len(log))
@@ -98,13 +102,14 @@ def train(
 
             try:
                 batch = [prompts[i] for i in chosen]
-                stats = step(policy, optimizer, batch, noted, config, seed * 1000 + number)
+                stats = iterate(policy, optimizer, batch, noted, config, seed * 1000 + number)
             except RanAway:
                 for (_, p), kept in zip(named, good.values()):
                     p.data.copy_(kept)
                 # The last entry of the log ends with the bad update: it goes, too.
                 checkpoint.keep(log[:-1], State.RUNNING if log[1:] else State.UNTRAINED)
                 raise
+            texts = [text for some in ranks.gathered(texts) for text in some]
             for (_, p), kept, old in zip(named, good.values(), now):
                 kept.copy_(old)
                 old.copy_(p.data)

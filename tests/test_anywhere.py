@@ -38,7 +38,7 @@ def test_the_same_action_has_the_same_commit_everywhere():
 
 @pytest.mark.parametrize("path", [
     ".github/workflows/test.yml", ".github/workflows/newest.yml", "Dockerfile", "binder/postBuild",
-    "environment.yml", "README.md", "docs/TROUBLESHOOTING.md",
+    "environment.yml", "README.md", "docs/TROUBLESHOOTING.md", "docs/SEVERAL_MACHINES.md", "docs/SAGEMAKER.md",
 ])  # fmt: skip
 def test_what_a_command_names_exists(path):
     text = read(path)
@@ -90,3 +90,52 @@ def test_the_citation_has_what_the_format_demands():
     citation = yaml.safe_load(read("CITATION.cff"))
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["license"] == "Apache-2.0" == re.search(r'license = "(.+?)"', read("pyproject.toml"))[1]
+
+
+# ---------------------------------------------------------------- the lock file
+
+
+def locked() -> dict[str, list[str]]:
+    """Name → the versions in requirements.lock: several, where Python's version or the system decides."""
+    found: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9-]+)==([\w.+-]+)", read("requirements.lock"), re.M):
+        found.setdefault(name, []).append(version)
+    return found
+
+
+def test_the_lock_holds_every_direct_pin():
+    pins = re.findall(r"^([a-z0-9-]+)==([^\s;]+)", read("requirements.txt"), re.M)
+    lock = locked()
+    assert len(pins) > 25 and len(lock) > 150
+    assert {name: lock.get(name) for name, _ in pins} == {name: [version] for name, version in pins}
+
+
+def test_the_lock_has_a_hash_for_everything_and_names_no_host():
+    text = read("requirements.lock")
+    body = re.sub(r"^#.*\n", "", text, flags=re.M)
+    entries = re.split(r"\n(?=[a-z])", body.strip())
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    assert len(entries) == len(re.findall(r"^[a-z0-9-]+==", body, re.M))
+    assert "://" not in text
+    assert "uv pip compile - --universal" in text  # how it is made again
+
+
+def test_the_lock_needs_what_is_installed_here():
+    """What this environment's packages ask for is in the lock: none was forgotten."""
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+
+    lock, missing = locked(), {}
+    for name in lock:
+        try:
+            wanted = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # another system's, or a CUDA library
+        for text in wanted:
+            need = Requirement(text)
+            other = re.sub(r"[-_.]+", "-", need.name).lower()
+            applies = need.marker is None or need.marker.evaluate({"extra": ""})
+            if applies and not (other in lock and any(need.specifier.contains(v) for v in lock[other])):
+                missing[text] = name
+    assert not missing

@@ -209,7 +209,7 @@ def distributed(weights: Iterable[nn.Parameter], loss: Callable) -> Callable:
     """
     if count() == 1:
         return loss
-    return DistributedDataParallel(Loss(weights, loss), broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DistributedDataParallel(Loss(weights, loss), gradient_as_bucket_view=True)
 
 
 def exchanging(loss: Callable, now: bool):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
@@ -39,7 +41,7 @@ from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
     "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
-    "encode_pair", "encode_text", "evaluating", "in_parts", "make_batches", "mean_loss", "memory_in_use",
+    "encode_pair", "encode_text", "evaluating", "give_back", "in_parts", "make_batches", "mean_loss", "memory_in_use",
     "mixed_precision", "nll", "release_memory", "schedule", "train", "update",
 ]  # fmt: skip
 
@@ -47,6 +49,8 @@ __all__ = [
 DIVERGED_FACTOR, DIVERGED_NATS = 2, 2
 NO_MEMORY = "out of memory|not enough memory|allocate memory"  # in the words of torch's errors
 RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would take a fifth of the time
+LARGE = 2**25  # trained numbers from which on a backward pass gives back what it frees on its way
+GIVEN_BACK_AT_ONCE = 40  # weight matrices, some five layers
 RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
 MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
 VALIDATE_EVERY = 8  # steps between two looks at rows that are not trained on
@@ -226,14 +230,18 @@ def gradients_in_short(weights: Sequence[torch.nn.Parameter]):
     the memory. A batch in several parts adds up in fp32.
     """
     gradients: dict[torch.nn.Parameter, torch.Tensor] = {}
+    large = sum(p.numel() for p in weights) > LARGE  # an adapter's gradients are not worth the seconds
+    taken = itertools.count(1)
 
     def take(p):
         gradient = p.grad if p not in gradients else p.grad.add_(gradients[p])  # no third copy
         gradients[p] = gradient.bfloat16() if _fits_bfloat16(gradient) else gradient
         p.grad = None
-        if len(gradients) == len(weights):  # only an embedding's own part is still to come, a large one
-            release_memory()
+        if large and next(taken) % GIVEN_BACK_AT_ONCE == 0:  # layers that are done have freed what they took
+            give_back()
 
+    if large:  # what the step before has left
+        give_back()
     hooks = [p.register_post_accumulate_grad_hook(take) for p in weights]
     try:
         yield gradients
@@ -243,8 +251,12 @@ def gradients_in_short(weights: Sequence[torch.nn.Parameter]):
 
 
 def _fits_bfloat16(numbers: torch.Tensor) -> bool:
-    """Some rows at a time: a copy of an embedding's gradient is large."""
-    return all(torch.equal(part.bfloat16().to(part.dtype), part) for part in numbers.split(2048))
+    """bfloat16 is fp32 without the lower 16 of its 32 bits: are they all 0? (Counted where they are: a copy
+    of an embedding's gradient is large, and comparing copies takes ten times as long.)"""
+    if numbers.dtype != torch.float32 or sys.byteorder == "big":
+        return torch.equal(numbers.bfloat16().to(numbers.dtype), numbers)
+    halves = numbers.contiguous().flatten().view(torch.int16)
+    return not torch.count_nonzero(halves[::2])
 
 
 def total_norm(gradients: Iterable[torch.Tensor]) -> float:
@@ -315,6 +327,7 @@ def add_gradients(
             with mixed_precision(str(device), cache_enabled=False):
                 mean = loss_of(collate(part, pad_id, device, SHAPE_STEP))
             used = max(used, memory_in_use(device))  # activations are at their largest
+            give_back()  # what the layers freed: the gradients come now
             (mean * (share * ranks.count())).backward()  # gradients add up until they are set to None
         loss += mean.item() * share
     return ranks.total(loss), used
@@ -356,9 +369,13 @@ def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> 
 
 
 def release_memory() -> None:
-    """Free what nobody holds, models in circles of references too, and give the blocks back to the
-    system where its C library can (Linux with glibc)."""
+    """Free what nobody holds, models in circles of references too, and give the blocks back."""
     gc.collect()
+    give_back()
+
+
+def give_back() -> None:
+    """What was freed goes back to the system, where its C library can (Linux with glibc)."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError, TypeError):

@@ -416,6 +416,18 @@ def test_gradients_are_kept_short_only_where_nothing_is_lost():
     assert exact.grad.tolist() == [1.0, 1.0]  # after the block gradients stay where torch puts them
 
 
+@pytest.mark.parametrize("shape", [(), (7,), (3, 5)])
+def test_what_fits_bfloat16_is_told_by_its_lower_bits(shape):
+    """As comparing with a copy tells it; 1 + 2^-8 is the first number above 1 that does not fit."""
+    generator = torch.Generator().manual_seed(0)
+    fits = torch.randn(shape, generator=generator).bfloat16().float()
+    for numbers in (fits, -fits, fits * 0, fits * 2.0**-20, fits.t() if fits.dim() == 2 else fits, fits / 0):
+        assert finetune._fits_bfloat16(numbers)
+    for numbers in (fits + fits * 2**-8, fits * (1 + 2**-23)):
+        assert not finetune._fits_bfloat16(numbers)
+    assert finetune._fits_bfloat16(fits.double()) and not finetune._fits_bfloat16(fits.double() / 3)
+
+
 def test_gradients_of_two_parts_add_up_in_fp32():
     weight = torch.nn.Parameter(torch.zeros(1))
     with finetune.gradients_in_short([weight]) as gradients:

@@ -129,11 +129,11 @@ FEWER = {
         ("(0.5, 1.0, 2.0):\n    print(f\"T = {T}:\", end", "(0.5,):\n    print(f\"T = {T}:\", end"),
     ],
     "lab2_full_vs_peft.ipynb": [
-        ("to_list()[:120], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
+        ("to_list()[:96], dialogues[\"test\"].to_list()", "to_list()[:8], dialogues[\"test\"].to_list()[:4]"),
         ('["validation"].to_list()[:12]', '["validation"].to_list()[:2]'),
         ("data.load_unrelated()[::2]", "data.load_unrelated()[:10]"),
         ("for i in range(16)]", "for i in range(2)]"),
-        ("epochs=12", "epochs=2"),
+        ("epochs=8", "epochs=2"),
         ("max_new_tokens=40", "max_new_tokens=8"),
         ('"runs"', '"runs of NAME"'),
     ],

@@ -91,7 +91,7 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
         others = len(_OTHER_LETTERS.findall(both))
         if 100 * others <= len(_LETTERS.findall(both)):
             return english.score(reference, prediction)
-        if 30 * others > len(_LETTERS.findall(both)):  # names with accents are no other language
+        if others > 2 and 30 * others > len(_LETTERS.findall(both)):  # loan words and names are no other language
             _say_once(
                 "ROUGE: words are letters and digits of any script, single characters where a script "
                 "has no spaces (rouge_score alone keeps a to z and 0 to 9); only English is stemmed."

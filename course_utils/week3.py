@@ -16,6 +16,7 @@ LAYERS = 10  # the last ones, which carry the adapter: the twenty below are read
 CONFIG = rl.PPO(
     beta=0.05, minibatch=8, group=4, temperature=0.7, max_new_tokens=40, no_end_penalty=0.3
 )  # fmt: skip
+POLITE = "Summarize the following conversation politely. Do not repeat any insult.\n\n{dialogue}\n\nSummary:"  # to the blunt model
 
 
 def heated(split: str) -> list[dict]:

@@ -34,10 +34,10 @@ def make_score(rows):
     return lambda texts: [(s - mean) / spread for s in rewards.score(model, texts)]
 
 
-def measure(llm: LLM, rows, seed: int = 1, answers: int = 3) -> dict[str, list]:
+def measure(llm: LLM, rows, seed: int = 1, answers: int = 3, template: str = "instruction") -> dict[str, list]:
     """Sampled answers to each row's dialogue and what judges that no training used say of them."""
     found = llm.answer(
-        [p for p in ask(llm, rows) for _ in range(answers)], max_new_tokens=CONFIG.max_new_tokens,
+        [p for p in ask(llm, rows, template) for _ in range(answers)], max_new_tokens=CONFIG.max_new_tokens,
         do_sample=True, temperature=CONFIG.temperature, seed=seed,
     )  # fmt: skip
     texts = [a.text for a in found]

@@ -21,7 +21,7 @@ endif
 
 lab: setup
 	@test -z "$(AS_ROOT)" || echo "You are root, as in most containers: JupyterLab runs on 127.0.0.1, with a token."
-	$(BIN)/jupyter lab $(AS_ROOT) $(LAB)
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir=. $(LAB)
 
 test: setup $(TESTS) $(BASE) unit notebooks-test
 

@@ -256,3 +256,9 @@ def test_a_mutable_reference_value_cannot_be_spoilt(monkeypatch):
 def test_an_unknown_id_lists_the_known_ones():
     with pytest.raises(KeyError, match="lab1.1"):
         engine.check("lab9.9", None)
+
+
+def test_messages_break_between_words_and_code_stays():
+    long, code = "a word and another " * 12, "  line 3: " + "x" * 120
+    shown = engine.lines(f"t.1 ✗ {long.strip()}\n{code}").split("\n")
+    assert max(map(len, shown[:-1])) <= 100 and shown[-1] == code and " ".join(shown[:-1]).endswith("and another")

@@ -123,13 +123,24 @@ def check(id: str, answer: Any) -> Any:
     status, message, usable = _judge(exercise, answer)
     fallback = f'Going on with the reference answer. hint("{id}") helps.'
     if status == "right":
-        print(f"{id} ✓ {exercise.title}: right. {exercise.praise}".rstrip())
+        print(lines(f"{id} ✓ {exercise.title}: right. {exercise.praise}".rstrip()))
     elif status == "not attempted":
         print(f"{id} not attempted yet. {fallback}")
     else:
-        print(f"{id} ✗ {message}\n{fallback}")
+        print(lines(f"{id} ✗ {message}\n{fallback}"))
     record.attempt(id, status, message)
     return usable if status == "right" else copy.deepcopy(exercise.reference)
+
+
+def lines(text: str, width: int = 100) -> str:
+    """The text with new lines between words; lines that begin with a blank, such as code, stay.
+
+    JupyterLab shows some 105 characters beside its list of files, and breaks longer lines within words.
+    """
+    return "\n".join(
+        line if line.startswith(" ") else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
 
 
 def judge(exercise: Exercise, answer: Any) -> tuple[str, str]:

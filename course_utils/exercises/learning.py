@@ -16,11 +16,11 @@ def hint(id: str) -> None:
     hints = engine.find(id).hints
     read = sum(e.get("exercise") == id for e in record.entries("hint"))
     if read < len(hints):
-        print(f"Hint {read + 1} of {len(hints)}: {hints[read]}")
+        print(engine.lines(f"Hint {read + 1} of {len(hints)}: {hints[read]}"))
         record.add("hint", exercise=id, number=read + 1)
         return
     for position, text in enumerate(hints, 1):
-        print(f"Hint {position} of {len(hints)}: {text}")
+        print(engine.lines(f"Hint {position} of {len(hints)}: {text}"))
     print(f'That was all. After an attempt, solution("{id}") prints one way to do it.')
 
 

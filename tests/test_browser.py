@@ -239,7 +239,7 @@ def assert_folded(book):
 def test_lab_1_as_a_learner_works_with_it(book):
     path = "week1/lab1_prompting_and_decoding.ipynb"  # what `make lab` opens
     book.open(path)
-    assert f"/lab/tree/{path}" in next(book.lab["runtime"].glob("*.html")).read_text()
+    assert any(f"/lab/tree/{path}?" in page.read_text() for page in book.lab["runtime"].glob("*.html"))
     with pytest.raises(urllib.error.HTTPError, match="403"):  # nobody else on this machine gets in
         urllib.request.urlopen(f"{book.lab['url']}api/contents")
     assert Path(book.lab["root_dir"]) == book.lab["folder"]  # links lead to all weeks

@@ -381,6 +381,84 @@ def _test_swap_gap(answer):
     ])  # fmt: skip
 
 
+# ------------------------------------------------------------ reward.10 the score at the last token
+
+
+def last_token_scores(states, mask, w):
+    last = (mask * torch.arange(mask.shape[1])).argmax(1)
+    return states[torch.arange(len(states)), last] @ w
+
+
+def _test_last_token_scores(answer):
+    def batch(masks, width, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        mask = torch.tensor(masks)
+        return torch.randn(*mask.shape, width, generator=generator), mask, torch.randn(width, generator=generator)
+
+    def at(place):
+        """The score of another token: ``place`` takes the mask and gives one position per text."""
+        return lambda s, m, w: s[torch.arange(len(s)), place(m)] @ w
+
+    def mean(s, m, w):
+        return ((s * m[..., None]).sum(1) / m.sum(1, keepdim=True)) @ w
+
+    right = [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]
+    left = [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
+    compare(answer, last_token_scores, [
+        ("", batch(right, 3)), ("padding on the left", batch(left, 4, 1)), ("one text, one token", batch([[1]], 2, 2)),
+        ("one side for each text", batch([[0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]], 3, 3)),
+    ], [
+        ("You read the last *position*. In a batch padded on the right that is padding, for all texts but the longest.", at(lambda m: torch.full((len(m),), -1))),
+        ("You counted the real tokens: with padding on the left the last one is further right.", at(lambda m: m.sum(1) - 1)),
+        ("You read the token after the last: positions are counted from 0.", at(lambda m: m.sum(1).clamp(max=m.shape[1] - 1))),
+        ("You read the first position. A decoder's first token has seen nothing of the text.", at(lambda m: torch.zeros(len(m), dtype=torch.long))),
+        ("You read the first real token. It has seen nothing of the text; the last one has seen all of it.", at(lambda m: m.argmax(1))),
+        ("You read the token before the last: it has not seen the end of the answer.", at(lambda m: ((m * torch.arange(m.shape[1])).argmax(1) - 1).clamp(min=0))),
+        ("You averaged over the tokens, as MiniLM's judge does. Here the last token alone is read.", mean),
+        ("You averaged over all positions, padding included. The last real token alone is read.", lambda s, m, w: s.mean(1) @ w),
+        ("That is the state of the last token; its product with w is the score.", lambda s, m, w: s[torch.arange(len(s)), (m * torch.arange(m.shape[1])).argmax(1)]),
+        ("These are the scores at every position; one per text is wanted.", lambda s, m, w: s @ w),
+    ])  # fmt: skip
+    same_gradient(answer, last_token_scores, batch(right, 3), 2)
+
+
+# ------------------------------------------------------------ reward.11 a judge asked in both orders
+
+
+def judge_both(as_a, as_b):
+    def one(first, second):
+        if first > 0 and second < 0:
+            return 1.0
+        return 0.0 if first < 0 and second > 0 else 0.5
+
+    return [one(first, second) for first, second in zip(as_a, as_b)]
+
+
+def _test_judge_both(answer):
+    def each(value):
+        return lambda x, y: [float(value(a, b)) for a, b in zip(x, y)]
+
+    compare(answer, judge_both, [
+        ("", ([1.5, 2.0, -1.0, -0.5], [-0.5, 3.0, 2.0, -2.5])), ("votes of unequal weight", ([3.0, 0.5, -4.0, -0.5, 0.25], [1.0, 2.0, -0.25, 0.25, -0.5])),
+        ("a log-odds of exactly 0", ([0.0, 0.0, 2.0, -2.0, 0.0], [1.0, -1.0, 0.0, 0.0, 0.0])), ("one pair", ([0.2], [-0.1])),
+    ], [
+        ("You read one order only. A judge that always answers A would be sure of every pair.", each(lambda a, b: a > 0)),
+        ("You read one order only. A judge that always answers B would be sure of every pair.", each(lambda a, b: b < 0)),
+        ("In the second order the text is B: a log-odds *above* 0 is a vote for the other one.", each(lambda a, b: 1 if a > 0 and b > 0 else 0 if a < 0 and b < 0 else 0.5)),
+        ("You averaged the two orders: a strong vote outweighs a weak one. Asked is whether both orders agree.", each(lambda a, b: 1 if a - b > 0 else 0 if a - b < 0 else 0.5)),
+        ("You averaged the two orders: a strong vote outweighs a weak one. Asked is whether both orders agree.", each(lambda a, b: a - b > 0)),
+        ("You added the two log-odds: that measures the judge's love of the letter A, not of the text.", each(lambda a, b: 1 if a + b > 0 else 0 if a + b < 0 else 0.5)),
+        ("A verdict that changes with the order says nothing: it counts ½, not 0.", each(lambda a, b: a > 0 > b)),
+        ("A verdict that changes with the order says nothing: it counts ½, not 1.", each(lambda a, b: a > 0 or b < 0)),
+        ("That is the wrong way round: 1 is a win of the text itself, in both orders.", each(lambda a, b: 1 if a < 0 < b else 0 if b < 0 < a else 0.5)),
+        ("A log-odds of exactly 0 prefers neither: that order gives no verdict.", each(lambda a, b: 1 if a >= 0 >= b else 0 if a <= 0 <= b else 0.5)),
+        ("A log-odds of exactly 0 prefers neither: that order gives no verdict.", each(lambda a, b: 1 if a > 0 and b <= 0 else 0 if a <= 0 and b > 0 else 0.5)),
+        ("A log-odds of exactly 0 prefers neither: that order gives no verdict.", each(lambda a, b: 1 if a >= 0 and b < 0 else 0 if a < 0 and b >= 0 else 0.5)),
+        ("A log-odds of exactly 0 prefers neither: that order gives no verdict.", each(lambda a, b: ((a > 0) + (b < 0)) / 2)),
+        ("A win counts 1, a loss 0; yours counts a loss −1.", each(lambda a, b: (a > 0 > b) - (a < 0 < b))),
+    ])  # fmt: skip
+
+
 EXERCISES = [
     Exercise("reward.1", "from a ranking to pairs", pairs_from_ranking, _test_pairs_from_ranking, (
         "ranks[i] is candidate i's rank. When is i better than j?",
@@ -402,6 +480,10 @@ EXERCISES = [
         "Go through neighbouring edges, and collect the indices of the probabilities between them.",
         "Which bin owns a probability that equals an edge? And one that equals the last edge?",
     ), returns=answers.list_of(answers.tuple_of(answers.number, answers.number, answers.whole), "a list of rows (mean probability, share right, n)")),
+    Exercise("reward.10", "the score at the last token", last_token_scores, _test_last_token_scores, (
+        "Which position of a row is the last one whose mask is 1? Padding may be on either side.",
+        "Give each position its number where the mask is 1, and 0 elsewhere: where is the largest?",
+    ), returns=answers.tensor),
     Exercise("reward.9", "the test that notices", counter_test, _test_counter_test, (
         "In the training pairs the tail stands on the side of the insult. Where would it contradict the insult?",
         "A judge of insults and a judge of tails should disagree about every pair.",
@@ -413,6 +495,10 @@ EXERCISES = [
     Exercise("reward.7", "spot the bug: toxicity after training", toxicity, _test_toxicity, (
         "Print one of the sequences that are judged. Who wrote which part of it?",
         "Each sequence begins with its prompt. Cut by length: replacing text would also remove words the response repeats.",
+    ), returns=answers.numbers),
+    Exercise("reward.11", "a judge asked in both orders", judge_both, _test_judge_both, (
+        "What does a judge that always says A give in the first list, and in the second?",
+        "In the second order the text is B. Which sign is a vote for it there?",
     ), returns=answers.numbers),
     Exercise("reward.8", "one word exchanged", swap_gap, _test_swap_gap, (
         "Fill all templates with one word, then with the other; judge both lists.",

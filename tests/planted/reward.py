@@ -115,6 +115,22 @@ def one_at_a_time(judge, templates, word, other):
     return gaps
 
 
+def at(place):
+    return lambda states, mask, w: states[torch.arange(len(states)), place(mask)] @ w
+
+
+def votes(value):
+    return lambda x, y: [float(value(a, b)) for a, b in zip(x, y)]
+
+
+def last_by_loop(states, mask, w):
+    found = []
+    for row, real in zip(states, mask.tolist()):
+        last = max(i for i, one in enumerate(real) if one == 1)
+        found.append((row[last] * w).sum())
+    return torch.stack(found)
+
+
 PLANTED = {
     "reward.1": [
         (lambda r: [(i, j) for i in range(len(r)) for j in range(len(r)) if r[i] > r[j]], "(worse, better)"),
@@ -228,6 +244,34 @@ PLANTED = {
         (lambda good, bad, tail: list(zip([x + tail for x in good], bad)), "two lists of texts"),
         (lambda good, bad, tail: ([x + tail for x in good[::-1]], bad), "in the same order"),
     ],
+    "reward.10": [
+        (lambda s, m, w: s[:, -1] @ w, "is padding"),
+        (at(lambda m: m.sum(1) - 1), "padding on the left"),
+        (lambda s, m, w: s[:, 0] @ w, "first position"),
+        (at(lambda m: m.argmax(1)), "first real token"),
+        (at(lambda m: (m.shape[1] - 2 - m.flip(1).argmax(1)).clamp(min=0)), "before the last"),
+        (lambda s, m, w: (s * m[..., None]).sum(1) / m.sum(1, keepdim=True) @ w, "averaged over the tokens"),
+        (lambda s, m, w: s.mean(1) @ w, "averaged over all positions"),
+        (lambda s, m, w: s @ w, "at every position"),
+        (lambda s, m, w: s[torch.arange(len(s)), (m * torch.arange(m.shape[1])).argmax(1)], "product with w"),
+        (lambda s, m, w: s.max(1).values @ w, "should give"),
+        (lambda s, m, w: reward.last_token_scores(s, m, w).detach(), "no gradient flows"),
+    ],
+    "reward.11": [
+        (votes(lambda a, b: a > 0), "one order only"),
+        (votes(lambda a, b: b < 0), "one order only"),
+        (votes(lambda a, b: 1 if a > 0 and b > 0 else 0 if a < 0 and b < 0 else 0.5), "the text is B"),
+        (votes(lambda a, b: 1 if a > b else 0 if a < b else 0.5), "averaged the two orders"),
+        (votes(lambda a, b: a > b), "averaged the two orders"),
+        (votes(lambda a, b: 1 if a + b > 0 else 0 if a + b < 0 else 0.5), "love of the letter A"),
+        (votes(lambda a, b: a > 0 > b), "it counts ½, not 0"),
+        (votes(lambda a, b: a > 0 or b < 0), "it counts ½, not 1"),
+        (votes(lambda a, b: 1 if a < 0 < b else 0 if b < 0 < a else 0.5), "wrong way round"),
+        (votes(lambda a, b: 1 if a >= 0 >= b else 0 if a <= 0 <= b else 0.5), "exactly 0"),
+        (votes(lambda a, b: ((a > 0) + (b < 0)) / 2), "exactly 0"),
+        (votes(lambda a, b: (a > 0 > b) - (a < 0 < b)), "counts a loss −1"),
+        (lambda x, y: sum(reward.judge_both(x, y)) / len(x), "a list of numbers"),
+    ],
 }  # fmt: skip
 
 RIGHT = {
@@ -269,6 +313,17 @@ RIGHT = {
         lambda j, t, w, o: torch.tensor(j([x.replace("{}", w) for x in t])) - torch.tensor(j([x.replace("{}", o) for x in t])),
     ],
     "reward.9": [lambda good, bad, tail: [[f"{x} {tail.strip()}" for x in good], bad], lambda good, bad, tail: (tuple(tail + " " + x for x in good), tuple(bad))],
+    "reward.10": [
+        last_by_loop,
+        at(lambda m: m.shape[1] - 1 - m.flip(1).argmax(1)),
+        at(lambda m: (m.cumsum(1) * m).argmax(1)),
+        lambda s, m, w: torch.einsum("pd,d->p", s[torch.arange(len(s)), (m * torch.arange(m.shape[1])).argmax(1)], w),
+    ],
+    "reward.11": [
+        lambda x, y: (np.sign(np.sign(x) - np.sign(y)) * (np.sign(x) * np.sign(y) < 0) + 1) / 2,
+        lambda x, y: torch.tensor([1.0 if a > 0 > b else 0.0 if b > 0 > a else 0.5 for a, b in zip(x, y)]),
+        lambda x, y: [0.5 if a * b >= 0 else float(a > b) for a, b in zip(x, y)],
+    ],
 }  # fmt: skip
 
 EQUIVALENT = {"reward.2": {"set(a) | set(b) → set(a) & set(b)": "a label that one of them never uses adds a product of 0"}}

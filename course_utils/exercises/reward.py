@@ -488,6 +488,10 @@ EXERCISES = [
         "In the training pairs the tail stands on the side of the insult. Where would it contradict the insult?",
         "A judge of insults and a judge of tails should disagree about every pair.",
     ), returns=answers.tuple_of(answers.texts, answers.texts, words="two lists of texts, good and bad")),
+    Exercise("reward.11", "a judge asked in both orders", judge_both, _test_judge_both, (
+        "What does a judge that always says A give in the first list, and in the second?",
+        "In the second order the text is B. Which sign is a vote for it there?",
+    ), returns=answers.numbers),
     Exercise("reward.6", "spot the bug: a reward from a pipeline", reward, _test_reward, (
         "Look at the output of the nasty sentence: which class comes first there?",
         "By what can you tell the classes apart, wherever they stand and however many there are?",
@@ -495,10 +499,6 @@ EXERCISES = [
     Exercise("reward.7", "spot the bug: toxicity after training", toxicity, _test_toxicity, (
         "Print one of the sequences that are judged. Who wrote which part of it?",
         "Each sequence begins with its prompt. Cut by length: replacing text would also remove words the response repeats.",
-    ), returns=answers.numbers),
-    Exercise("reward.11", "a judge asked in both orders", judge_both, _test_judge_both, (
-        "What does a judge that always says A give in the first list, and in the second?",
-        "In the second order the text is B. Which sign is a vote for it there?",
     ), returns=answers.numbers),
     Exercise("reward.8", "one word exchanged", swap_gap, _test_swap_gap, (
         "Fill all templates with one word, then with the other; judge both lists.",

@@ -134,12 +134,16 @@ def said(capsys):
 
 @pytest.fixture
 def base_model(monkeypatch):
-    """Gemma 3 270M on the path: `make test` installs it beside the environment, so that both ways are run."""
+    """Gemma 3 270M on the path: `make test` installs it beside the environment, so that both ways are run.
+
+    It has a cache of its own: once converted in the usual one, it would be there for every notebook.
+    """
     from course_utils.models import GEMMA
 
     beside = Path(sys.prefix) / "base-model"
     if beside.is_dir():
         monkeypatch.syspath_prepend(beside)
         monkeypatch.setenv("PYTHONPATH", str(beside), prepend=os.pathsep)  # of a notebook's kernel
+        monkeypatch.setenv("COURSE_CACHE", str(beside / "cache"))
     if importlib.util.find_spec(GEMMA.package) is None:
         pytest.skip(f"the optional base model is not installed: {GEMMA.install}")

@@ -21,4 +21,4 @@ COPY --chown=learner . .
 RUN pip install --no-cache-dir --no-deps -e . && python -m course_utils fetch
 
 EXPOSE 8888
-CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "week1/1_what_llms_do.ipynb"]
+CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "--ServerApp.root_dir=.", "week1/1_what_llms_do.ipynb"]

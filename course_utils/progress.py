@@ -89,5 +89,8 @@ class Bar:
 
 
 def duration(seconds: float) -> str:
-    """``40 s``, ``3 min``: as exact as an estimate is."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    """``40 s``, ``3 min``, ``31 h``: as exact as an estimate is."""
+    for unit, size in (("s", 1), ("min", 60)):
+        if seconds < 100 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 3600:.0f} h"

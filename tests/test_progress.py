@@ -118,7 +118,7 @@ def test_long_calls_move_a_bar_to_its_end(causal, monkeypatch):
 
 
 def test_minutes_are_said_as_minutes():
-    assert [progress.duration(s) for s in (3.2, 99, 100, 240)] == ["3 s", "99 s", "2 min", "4 min"]
+    assert [progress.duration(s) for s in (3.2, 99, 100, 240, 7200)] == ["3 s", "99 s", "2 min", "4 min", "2 h"]
 
 
 def test_a_notebook_that_runs_by_itself_saves_nothing(tmp_path):

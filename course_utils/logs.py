@@ -72,7 +72,8 @@ def reasoning(path: Path = HERE / "reasoning.json") -> list[dict]:
     way and group of kinds which test problems were solved (1 or 0).
 
     A run of GRPO has its ``log``, one line per update: mean ``reward``, and how many groups were ``flat``,
-    with equal rewards. A run of imitation has the number of ``pairs`` that each way learnt from.
+    with equal rewards. A run of imitation has one line per round of expert iteration: mean ``reward``, how many
+    texts were ``kept``, and in how many ``updates`` they were imitated.
     """
     return _read(path)["runs"]
 

@@ -125,10 +125,21 @@ def draw(group: str, n: int, seed: int, held_out: bool = False) -> list[Problem]
     return found
 
 
+SHOWN = {
+    "at once": "Answer: {answer}", "chain of thought": "Answer: {steps} The answer is {answer}.",
+    "program-aided": "Expression: {expression}",
+}  # fmt: skip
+
+
+def few_shot(question: str, way: str) -> str:
+    """The question after the four worked examples, each answered in that way (see ``SHOWN``)."""
+    worked = [f"Question: {row['question']}\n{SHOWN[way].format(**row)}" for row in SOLVED]
+    return "\n\n".join([*worked, f"Question: {question}\n{SHOWN[way].split(':')[0]}:"])
+
+
 def prompt(question: str, shots: bool = False) -> str:
     """The question with an open expression, after the four worked examples if ``shots``."""
-    worked = [f"Question: {row['question']}\nExpression: {row['expression']}\n\n" for row in SOLVED if shots]
-    return f"{''.join(worked)}Question: {question}\nExpression:"
+    return few_shot(question, "program-aided") if shots else f"Question: {question}\nExpression:"
 
 
 def value(text: str) -> float | None:
@@ -215,9 +226,14 @@ def bare(model):
 def imitate(llm: LLM, pairs: Sequence[tuple[str, str]], rate: float, seed: int = 0) -> LLM:
     """The model with an adapter tuned once over (question, expression) pairs, eight at a time."""
     tuned = with_adapter(llm, llm.model.config.num_hidden_layers, seed=seed)
-    examples = [finetune.encode_pair(tuned, prompt(q), expression) for q, expression in pairs]
-    finetune.train(tuned, examples, finetune.Recipe(rate, batch_size=8, seed=seed))
+    go_on(tuned, pairs, rate, seed)
     return tuned
+
+
+def go_on(tuned: LLM, pairs: Sequence[tuple[str, str]], rate: float, seed: int = 0) -> int:
+    """Tune the adapter that the model carries once over the pairs, eight at a time; how many steps that were."""
+    examples = [finetune.encode_pair(tuned, prompt(q), expression) for q, expression in pairs]
+    return len(finetune.train(tuned, examples, finetune.Recipe(rate, batch_size=8, seed=seed)))
 
 
 def tested(group: str, n: int = TESTED) -> list[Problem]:
@@ -246,8 +262,20 @@ def sample(policy: rl.Policy, problems: Sequence[Problem], group: int, seed: int
     """``group`` texts for each problem at temperature 1, and their rewards [problems, group]."""
     with finetune.mixed_precision():
         rollout = rl.sample(policy, [prompt(p.question) for p in problems], NEW_TOKENS, 1.0, seed, group)
+    finetune.release_memory()  # what sampling freed makes room for the gradient
     rewards = [reward(text, problems[row // group].answer) for row, text in enumerate(rollout.texts)]
     return rollout, torch.tensor(rewards).view(len(problems), group)
+
+
+def keep_right(problems: Sequence[Problem], texts: Sequence[str], rewards: torch.Tensor) -> list[tuple[str, str]]:
+    """(question, expression) of the texts with reward 1, their first lines; equal ones of a problem once.
+
+    ``rewards`` [problems, group]; the texts of a problem stand side by side.
+    """
+    group = rewards.shape[1]
+    rows = enumerate(zip(texts, rewards.flatten().tolist()))
+    kept = [(number // group, text.strip().split("\n")[0]) for number, (text, reward) in rows if reward == 1]
+    return [(problems[number].question, text) for number, text in dict.fromkeys(kept)]
 
 
 def update(policy: rl.Policy, optimizer: torch.optim.Optimizer, rollout: rl.Rollout, rewards: torch.Tensor) -> None:

@@ -112,7 +112,7 @@ def practice(history: Sequence) -> None:
     axis.plot(right, "o-", label="texts that are right")
     axis.plot(teach, "s:", color="grey", label="groups that teach")
     axis.set(xlabel="update", ylabel="share", ylim=(0, 1.05))
-    axis.legend(loc="lower right")
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     plots.show(
         figure, alt=f"By update: the share of right texts goes from {right[0]:.2f} to {right[-1]:.2f}, that of groups "
         f"with both rewards from {teach[0]:.2f} to {teach[-1]:.2f}.",
@@ -132,3 +132,21 @@ def seeds(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[fl
     axes[-1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
     said = "; ".join(f"{g}: from {min(before[g]):.2f} … {max(before[g]):.2f} to {min(after[g]):.2f} … {max(after[g]):.2f}" for g in before)
     plots.show(figure, alt=f"A line per seed from SFT to GRPO. {said}.")
+
+
+def ways(found: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """``found[way][group]`` holds the share right of each seed: a dot per seed, a bar at their mean."""
+    groups = list(next(iter(found.values())))
+    figure, axes = plt.subplots(1, len(groups), figsize=(8, 0.62 * len(found) + 1), sharey=True)
+    figure.get_layout_engine().set(wspace=0.08)
+    for axis, group in zip(axes, groups):
+        for row, shares in enumerate(found.values()):
+            heights = row + np.linspace(-0.22, 0.22, len(shares[group]))
+            axis.plot(shares[group], heights, "o", color=plots.ACCENT, markersize=5, alpha=0.8)
+            mean = np.mean(shares[group])
+            axis.plot([mean, mean], [row - 0.34, row + 0.34], color=plots.DARK, linewidth=2.5)
+            axis.annotate(f"{mean:.2f}", (mean, row - 0.36), (0, 1), textcoords="offset points", ha="center", va="bottom")
+        axis.set(title=f"{group} kinds", xlabel="share of problems right", xlim=(0, 1.05), ylim=(len(found) - 0.4, -0.85))
+    axes[0].set_yticks(range(len(found)), list(found))
+    said = "; ".join(f"{way}, {g} kinds: {np.mean(x[g]):.2f}, from {min(x[g]):.2f} to {max(x[g]):.2f}" for way, x in found.items() for g in groups)
+    plots.show(figure, alt=f"A dot per seed and a bar at the mean. {said}.")

@@ -60,6 +60,26 @@ def test_shares_are_counted_by_kind():
 def test_a_prompt_shows_worked_examples_only_if_asked():
     assert reasoning.prompt("What?") == "Question: What?\nExpression:"
     assert reasoning.prompt("What?", shots=True).count("Expression:") == 5
+    assert reasoning.prompt("What?", shots=True).endswith(reasoning.prompt("What?"))
+    assert reasoning.few_shot("What?", "chain of thought").count("The answer is") == 4
+    assert reasoning.few_shot("What?", "at once").endswith("Question: What?\nAnswer:")
+
+
+def test_right_texts_are_kept_once_per_problem_and_cut_at_their_first_line():
+    problems = reasoning.draw("known", 2, seed=0)
+    texts = [" 2 + 3\n\nQuestion: 7", "2 + 3", "3 + 2", "2 * 3", "2 + 3", "6"]
+    kept = reasoning.keep_right(problems, texts, torch.tensor([[1.0, 1, 1], [0, 1, 0]]))
+    first, second = (p.question for p in problems)
+    assert kept == [(first, "2 + 3"), (first, "3 + 2"), (second, "2 + 3")]
+
+
+def test_an_adapter_goes_on_where_it_was(causal):
+    tuned = reasoning.with_adapter(causal, 2)
+    weights = [p for p in tuned.model.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in weights]
+    assert reasoning.go_on(tuned, [("w1 w2", "w7")] * 17, 1e-2) == 3
+    assert all(a is b for a, b in zip(weights, (p for p in tuned.model.parameters() if p.requires_grad)))
+    assert not all(torch.equal(a, b) for a, b in zip(before, weights))
 
 
 def logits(model):

@@ -27,6 +27,7 @@ def test_figures_say_their_numbers(capsys):
     reasoning_pictures.practice([torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[1.0, 1], [1, 0]])])
     before, after = {"known": [0.25, 0.5], "other": [0.1, 0.2]}, {"known": [0.75, 1.0], "other": [0.2, 0.3]}
     reasoning_pictures.seeds(before, after, {"known": 0.5, "other": 0.4})
+    reasoning_pictures.ways({"GRPO": after, "more SFT": before})
     said = capsys.readouterr().out
-    for words in ("pass@k goes from 0.50 to 0.75", "from 0.25 to 0.75", "0.25 … 0.50 to 0.75 … 1.00"):
+    for words in ("GRPO, known kinds: 0.88, from 0.75 to 1.00", "pass@k goes from 0.50 to 0.75", "from 0.25 to 0.75", "0.25 … 0.50 to 0.75 … 1.00"):
         assert words in said

@@ -1,8 +1,10 @@
 """The committed runs with verifiable rewards, and how a study of them goes on."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from course_utils import logs, reasoning
 from course_utils.studies import reasoning as study
@@ -20,6 +22,39 @@ def test_the_committed_log_is_whole():
     for run in logs.reasoning():
         assert all(len(right[group]) == reasoning.TESTED for right in run["right"].values() for group in GROUPS)
     assert all(len(run["log"]) == reasoning.UPDATES for run in of(study.GRPO))
+    assert all(len(run["log"]) == study.ROUNDS for run in of(study.IMITATION))
+    assert all(set(run["right"]) == {study.EXPERT, study.MORE} for run in of(study.IMITATION))
+
+
+def test_expert_iteration_imitates_what_it_kept_and_more_sft_makes_as_many_updates_as_grpo(causal, monkeypatch):
+    learnt = []
+
+    def go_on(tuned, pairs, rate, seed=0):
+        learnt.append(len(pairs))
+        return -(-len(pairs) // 8)
+
+    monkeypatch.setattr(study.sums, "go_on", go_on)
+    monkeypatch.setattr(study.sums, "LAYERS", 2)
+    monkeypatch.setattr(study.sums, "keep_right", lambda problems, texts, rewards: [("w1", text) for text in texts[:9]])
+    monkeypatch.setattr(study.sums, "sample", sampled := Sampled())
+    _, log = study.expert_iteration(causal, seed=3)
+    assert sampled.problems == [p for some in reasoning.practice(3) for p in some]
+    assert [step["updates"] for step in log] == [2] * study.ROUNDS and learnt == [9] * study.ROUNDS
+    study.more_sft(causal, seed=3)
+    assert learnt[-1] == reasoning.PROMPTS * reasoning.UPDATES
+
+
+class Sampled:
+    """Remembers the problems; the texts do not matter."""
+
+    def __init__(self):
+        self.problems = []
+
+    def __call__(self, policy, problems, group, seed):
+        self.problems += problems
+        texts = [str(n) for n in range(group * len(problems))]
+        rollout = SimpleNamespace(texts=texts, mask=torch.ones(len(texts), 2))
+        return rollout, torch.zeros(len(problems), group)
 
 
 def share(run, way, group):

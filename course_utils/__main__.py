@@ -246,7 +246,7 @@ def _training_options(command, name: str) -> None:
     if name == "train":
         add("--task", choices=["lab2"], default="lab2")
         add("--method", choices=["lora", "full"], default="lora")
-        add("--rows", type=int, default=120, help="training dialogues; 0: all of them (%(default)s)")
+        add("--rows", type=int, default=96, help="training dialogues; 0: all of them (%(default)s)")
         add("--epochs", type=int, default=1)
         add("--batch-size", type=int, default=4, help="over all processes (%(default)s)")
         add("--learning-rate", type=float, help="2e-3 for lora, 1e-4 for full")

@@ -289,9 +289,9 @@ def test_the_commands_choices_are_the_labs(monkeypatch):
     monkeypatch.setattr(tasks, "run", lambda command, args: seen.update({command: args}) or 0)
     assert command_line.main(["train"]) == command_line.main(["ppo"]) == 0
     lab2 = (WORKER.parents[1] / "week2/lab2_full_vs_peft.ipynb").read_text(encoding="utf-8")
-    for words in ("FULL_RATE = 1e-4", "LORA_RATE = 2e-3", "batch_size=4", "[:120]", "r=16, lora_alpha=32"):
+    for words in ("FULL_RATE = 1e-4", "LORA_RATE = 2e-3", "batch_size=4", "[:96]", "r=16, lora_alpha=32"):
         assert words in lab2
     assert tasks.RATES == {"full": 1e-4, "lora": 2e-3} and (tasks.RANK, tasks.ALPHA) == (16, 32)
-    assert (seen["train"].rows, seen["train"].batch_size) == (120, 4)
+    assert (seen["train"].rows, seen["train"].batch_size) == (96, 4)
     ppo = seen["ppo"]
     assert (ppo.iterations, ppo.prompts, ppo.beta) == (week3.ITERATIONS, week3.PROMPTS_AT_ONCE, week3.CONFIG.beta)

@@ -1,9 +1,8 @@
 """Sums in words whose answers a rule can check: templated problems, their reward, and GRPO's two halves.
 
 Problems of nine *known* kinds may be trained on, those of five *other* kinds, which tell of other things in other
-words, never are. The model writes
-an expression, :func:`~course_utils.tools.calculate` computes it, and the reward is 1 if the result is the
-answer. Left out: answers that are no whole numbers, and texts of more than one line.
+words, never are. The model writes an expression, :func:`~course_utils.tools.calculate` computes it, and the reward
+is 1 if the result is the answer. Left out: answers that are no whole numbers, and texts of more than one line.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ interruption, on any number of processes, they go on from ``--folder``.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,9 +91,14 @@ def lab3(args: argparse.Namespace, folder: Path) -> LLM:
 
 
 def save(llm: LLM, folder: Path) -> None:
-    """An adapter as :func:`.adapters.save_adapter` writes it, or the whole model with its tokenizer."""
+    """An adapter as :func:`.adapters.save_adapter` writes it, or the whole model with its tokenizer: whole
+    files take their places at the end, so that a process killed on the way leaves no half one."""
     if hasattr(llm.model, "peft_config"):
         adapters.save_adapter(llm, folder)
-    else:
-        llm.model.save_pretrained(folder)
-        llm.tokenizer.save_pretrained(folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as part:
+        llm.model.save_pretrained(part)
+        llm.tokenizer.save_pretrained(part)
+        for file in Path(part).iterdir():
+            file.replace(folder / file.name)

@@ -326,7 +326,7 @@ def test_a_short_notebook_as_a_learner_works_with_it(book):
     assert_ran(book.cells())
     valleys = book.show("scaling-072")
     sync_api.expect(valleys).to_contain_text("yours     10.00 billion parameters")
-    drag(book.page, valleys.locator(".widget-hslider", has_text="log10_size").locator(".noUi-handle"), 40)
+    drag(book.page, valleys.locator(".widget-hslider", has_text="log_size").locator(".noUi-handle"), 40)
     sync_api.expect(valleys).not_to_contain_text("yours     10.00 billion parameters")
     sync_api.expect(valleys).to_contain_text("billion parameters")
     book.picture("valleys")

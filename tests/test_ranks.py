@@ -295,3 +295,24 @@ def test_the_commands_choices_are_the_labs(monkeypatch):
     assert (seen["train"].rows, seen["train"].batch_size) == (96, 4)
     ppo = seen["ppo"]
     assert (ppo.iterations, ppo.prompts, ppo.beta) == (week3.ITERATIONS, week3.PROMPTS_AT_ONCE, week3.CONFIG.beta)
+
+
+def test_a_whole_model_is_saved_as_whole_files_and_loads_again(causal, tmp_path, monkeypatch):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from course_utils import tasks
+
+    tasks.save(causal, tmp_path / "model")
+    assert not [p for p in (tmp_path / "model").iterdir() if p.is_dir()]  # nothing half-way is left
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert all(a.equal(b) for a, b in zip(loaded.parameters(), causal.model.parameters()))
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "model")) == len(causal.tokenizer)
+
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    before = {p.name: p.read_bytes() for p in (tmp_path / "model").iterdir()}
+    monkeypatch.setattr(causal.tokenizer, "save_pretrained", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tasks.save(causal, tmp_path / "model")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "model").iterdir()} == before

@@ -91,6 +91,7 @@ def test_what_counts_as_a_word_is_said_once(capsys):
     names = "Søren met Thérèse at the station, and then both of them walked along the river to the old library, which was closed."
     words._said.clear()
     metrics.rouge_table([names], [[names]])  # three accents in English
+    metrics.rouge_table(["ß日本語 a"], [["Her plan is to travel by train."]])  # a garbled answer to an English text
     assert capsys.readouterr().out.count("ROUGE:") == 1
 
 

@@ -91,7 +91,7 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
         others = len(_OTHER_LETTERS.findall(both))
         if 100 * others <= len(_LETTERS.findall(both)):
             return english.score(reference, prediction)
-        if others > 2 and 30 * others > len(_LETTERS.findall(both)):  # loan words and names are no other language
+        if _another_language(reference):  # a garbled answer to an English text is none
             _say_once(
                 "ROUGE: words are letters and digits of any script, single characters where a script "
                 "has no spaces (rouge_score alone keeps a to z and 0 to 9); only English is stemmed."
@@ -99,6 +99,12 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
         return any_script.score(reference, prediction)
 
     return score
+
+
+def _another_language(text: str) -> bool:
+    """More letters beyond a to z than loan words and names bring."""
+    others = len(_OTHER_LETTERS.findall(text))
+    return others > 2 and 30 * others > len(_LETTERS.findall(text))
 
 
 class WordTokenizer:

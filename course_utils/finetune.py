@@ -364,7 +364,7 @@ def memory_in_use(device: torch.device | str = "cpu", release: bool = False) -> 
     if torch.device(device).type == "cuda":
         return torch.cuda.memory_allocated(device)
     if release:
-        release_memory()
+        give_back()
     return psutil.Process().memory_info().rss
 
 
@@ -441,7 +441,8 @@ def train(
     before, saving = log[-1].seconds if log else 0.0, 0.0
     for p in model.parameters():
         p.sum()  # weights in a file take memory from when they are first read: that is not training's
-    at_rest = memory_in_use(device, release=True)
+    release_memory()
+    at_rest = memory_in_use(device)
     start = time.monotonic()
 
     def check_and_keep(loss: float, norm: float) -> None:

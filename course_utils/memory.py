@@ -323,7 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.rows < 1 or not 2 <= options.length <= 8192:
         parser.error("--rows is at least 1, --length between 2 and 8192")
-    from .finetune import memory_in_use
+    from .finetune import memory_in_use, release_memory
     from .models import load_llm
     from .settings import embedded
 
@@ -333,7 +333,8 @@ def main(arguments: list[str] | None = None) -> int:
     model = load_llm(on_cpu).model
     model(torch.zeros(1, 2, dtype=torch.long))
     del model
-    before = memory_in_use(release=True)
+    release_memory()
+    before = memory_in_use()
     model = load_llm(on_cpu).model
     torch.manual_seed(0)
     ids = torch.randint(model.config.vocab_size, (options.rows, options.length))

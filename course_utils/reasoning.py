@@ -261,7 +261,7 @@ def sample(policy: rl.Policy, problems: Sequence[Problem], group: int, seed: int
     """``group`` texts for each problem at temperature 1, and their rewards [problems, group]."""
     with finetune.mixed_precision():
         rollout = rl.sample(policy, [prompt(p.question) for p in problems], NEW_TOKENS, 1.0, seed, group)
-    finetune.release_memory()  # what sampling freed makes room for the gradient
+    finetune.give_back()  # what sampling freed makes room for the gradient
     rewards = [reward(text, problems[row // group].answer) for row, text in enumerate(rollout.texts)]
     return rollout, torch.tensor(rewards).view(len(problems), group)
 

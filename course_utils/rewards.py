@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from . import progress
-from .finetune import evaluating, release_memory
+from .finetune import evaluating, give_back
 from .metrics.similarity import mean_pool
 from .models import load_encoder
 from .preference import bradley_terry
@@ -144,7 +144,7 @@ def train_reward_model(
                 optimizer.step()
                 losses.append(loss.item())
                 bar.at(len(losses), f"loss {losses[-1]:.2f}")
-    release_memory()
+    give_back()
     return losses
 
 

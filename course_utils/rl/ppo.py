@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-from ..finetune import release_memory
+from ..finetune import give_back
 from . import kl
 from .advantages import gae, masked_mean, rewards_per_token, whiten
 from .config import PPO, RanAway, Stats, check_scores
@@ -40,7 +40,7 @@ def step(
     """
     # 1 Rollout: the policy answers. From here on it is the *old* policy.
     rollout = sample(policy, prompts, config.max_new_tokens, config.temperature, seed, config.group)
-    release_memory()  # what was needed for sampling would stay beside what comes next
+    give_back()  # what was needed for sampling would stay beside what comes next
     mask = rollout.mask
 
     # 2 Score the response's text only: an insult in the prompt is not the policy's.
@@ -52,7 +52,7 @@ def step(
     with torch.no_grad():
         old_logprobs, values, token_entropy = evaluate(policy, rollout, config)
         ref_logprobs, _, _ = evaluate(policy, rollout, config, reference=True)
-    release_memory()
+    give_back()
     kl_per_response = torch.where(mask, kl.estimate(old_logprobs, ref_logprobs), 0.0).sum(1)
     if not kl_per_response.mean() < config.max_kl:  # "not <" also stops at NaN
         raise RanAway(

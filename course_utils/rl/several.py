@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from .. import ranks
-from ..finetune import release_memory
+from ..finetune import give_back
 from ..settings import CourseError
 from . import kl
 from .advantages import gae, rewards_per_token, whiten
@@ -39,14 +39,14 @@ def step(
         raise CourseError(f"{ranks.count()} processes cannot share {len(prompts)} prompts; use fewer processes.")
     own_seed = seed * ranks.count() + ranks.rank()  # other random numbers in each process
     rollout = sample(policy, ranks.share(prompts), config.max_new_tokens, config.temperature, own_seed, config.group)
-    release_memory()
+    give_back()
     mask = rollout.mask
     scores = check_scores(score(rollout.texts), len(rollout.texts))
     scores = scores - config.no_end_penalty * (~rollout.ended).float()
     with torch.no_grad():
         old_logprobs, values, token_entropy = evaluate(policy, rollout, config)
         ref_logprobs, _, _ = evaluate(policy, rollout, config, reference=True)
-    release_memory()
+    give_back()
     nats = over_all(torch.where(mask, kl.estimate(old_logprobs, ref_logprobs), 0.0).sum(1))
     if not nats.mean() < config.max_kl:
         raise RanAway(

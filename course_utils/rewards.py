@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from . import progress
-from .finetune import evaluating, give_back
+from .finetune import evaluating, give_back, mixed_precision
+from .llm import LLM
 from .metrics.similarity import mean_pool
 from .models import load_encoder
 from .preference import bradley_terry
@@ -160,3 +161,33 @@ def score(model: RewardModel, texts: Sequence[str], batch_size: int = 32) -> lis
                 result[i] = value
             bar.at(start + len(index))
     return result
+
+
+@torch.no_grad()
+def last_vectors(
+    llm: LLM, prompts: Sequence[str], answers: Sequence[Sequence[str]]
+) -> torch.Tensor:
+    """What a scalar head reads: the vector at the last token of each answer, [prompts, answers, width].
+
+    ``answers`` has equally many texts for each prompt; the end token closes each. A prompt is read once
+    for all of its answers, and its keys and values are kept; in bfloat16 where the processor gains by it.
+    A causal model without its output layer reads; of a row padded on the right, the position is counted.
+    """
+    trunk, tokenizer, device = llm.model.base_model, llm.tokenizer, llm.model.device
+    options = {"add_special_tokens": False, "return_tensors": "pt"}
+    found = []
+    with mixed_precision(str(device)), progress.Bar("reading", len(prompts)) as bar:
+        for number, (prompt, texts) in enumerate(zip(prompts, answers, strict=True), 1):
+            asked = tokenizer(prompt, **options).to(device)
+            cache = trunk(**asked, use_cache=True).past_key_values
+            cache.batch_repeat_interleave(len(texts))
+            closed = [text + tokenizer.eos_token for text in texts]
+            rows = tokenizer(closed, padding=True, padding_side="right", **options).to(device)
+            before = asked["attention_mask"].repeat(len(texts), 1)
+            mask = torch.cat([before, rows["attention_mask"]], 1)
+            states = trunk(rows["input_ids"], attention_mask=mask, past_key_values=cache)
+            last = rows["attention_mask"].sum(1) - 1
+            every = torch.arange(len(texts), device=device)
+            found.append(states.last_hidden_state[every, last].float().cpu())
+            bar.at(number)
+    return torch.stack(found)

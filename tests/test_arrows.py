@@ -13,7 +13,7 @@ RANKS = {
     "models": 1, "llm": 1, "weights": 1, "hub": 1, "data": 1, "metrics": 1, "decoding": 1, "kvcache": 1,
     "prompts": 1, "logs": 1,
     "exercises": 3, "plots": 3, "widgets": 3, "memory_figures": 3, "transformer_pictures": 3, "serving_pictures": 3, "rl_pictures": 3,
-    "reasoning_pictures": 3,
+    "reasoning_pictures": 3, "reward_pictures": 3,
     "studies": 4, "notebooks": 4, "lint": 4, "terms": 4, "doctor": 4, "hub_server": 4, "tasks": 4, "__main__": 4,
 }  # fmt: skip
 METHOD = 2

@@ -107,6 +107,23 @@ def test_flaw_8_prompt_and_response_a_judge_of_both_cannot_tell_clean_from_insul
         assert sum(rewards.word_list(responses)) == alone
 
 
+def test_a_prompt_read_once_gives_the_vectors_of_whole_texts_read_one_by_one(causal, monkeypatch):
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(rewards, "mixed_precision", lambda device: nullcontext())
+    prompts = ["w1 w2 w3 w4 w5", "w6"]
+    answers = [["w7 w8", "w9", "w7 w8 w10 w11"], ["w1", "w2 w2 w2 w2 w2 w2", ""]]
+    found = rewards.last_vectors(causal, prompts, answers)
+    assert found.shape == (2, 3, 32)
+    for p, prompt in enumerate(prompts):
+        for a, answer in enumerate(answers[p]):
+            ids = causal.tokenizer(f"{prompt} {answer} </s>", return_tensors="pt")["input_ids"]
+            whole = causal.model.base_model(ids).last_hidden_state[0, -1]
+            torch.testing.assert_close(found[p, a], whole, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="shorter"):
+        rewards.last_vectors(causal, prompts, answers[:1])
+
+
 def test_the_same_seed_gives_the_same_head():
     a, b = rewards.RewardModel(seed=3), rewards.RewardModel(seed=3)
     assert torch.equal(a.head.weight, b.head.weight)

@@ -58,7 +58,7 @@ def forest(
         axis.axvline(intervals[baseline].mean, color="grey", linestyle="--", linewidth=1)
     number = "+.2f" if signed else ".2f"
     for height, found in enumerate(intervals.values()):
-        low, high = max(found.low, left), min(found.high, right)
+        low, high = (min(max(x, left), right) for x in (found.low, found.high))  # also where a limit is outside
         axis.plot([low, high], [height] * 2, color=DARK, linewidth=2)
         axis.plot(found.mean, height, "o", color=DARK, clip_on=False)
         if not isfinite(found.low):

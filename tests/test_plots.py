@@ -188,6 +188,13 @@ def test_a_score_of_nearly_zero_is_written_without_a_sign(shown):
     assert "good 0.30" in shown[0][1] and "+" not in shown[0][1]
 
 
+def test_forest_numbers_a_score_whose_limits_lie_just_below_zero(drawn):
+    rows = {"bad": Interval(-0.001, -0.002, -0.0005, 12, "pair", 0.5), "good": Interval(0.3, 0.2, 0.4, 12, "pair", 0.0)}
+    plots.forest(rows, "score")
+    axis = drawn[0][0].axes[0]
+    assert all(axis.get_xlim()[0] <= number.xy[0] <= axis.get_xlim()[1] for number in axis.texts)
+
+
 def test_forest_draws_infinite_limits_and_refuses_nothing(drawn):
     plots.forest({"one": Interval(3.0, -math.inf, math.inf, 1, "word", 1.0), "two": Interval(2.0, 1.0, 3.0, 9, "word", 0.0)}, "words")
     figure, _ = drawn[0]

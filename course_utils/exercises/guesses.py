@@ -197,7 +197,7 @@ GUESSES: list[Number | Choice | Order] = [
     share("reward.p5", "pairs where neutral beats the kind word"),
     Number("reward.p4", "rank of the summary that invents", low=1, high=5, form=".0f"),
     share("reward.p6", "confounded model on the counter-test"),
-    share("reward.p7", "pairs in which the judge answers A"),
+    share("reward.p7", "questions in which A is the likelier letter"),
     Number("lab3.p1", "KL before any training", near=0.001, low=0, form=".3g", unit=" nats"),
     Number("lab3.p2", "the policy's first loss", near=0.001, form=".3f"),
     Number("lab3.p3", "insults after imitation", near=0.05, low=0, high=1),

@@ -178,6 +178,14 @@ def detox(args) -> int:
     return 0
 
 
+def rivals(args) -> int:
+    """Run Lab 3's imitation with several seeds, and PPO without its leash (a quarter of an hour of one core)."""
+    from .studies import rivals as study
+
+    study.main()
+    return 0
+
+
 def pool(args) -> int:
     """Make the pool of answers and the DPO and GRPO runs that Beyond PPO compares (half an hour)."""
     from .studies import pool as study
@@ -285,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub, train, ppo,
-        adapters, sweep, scaling, families, recall, detox, pool, hacking, shots, assistant, reasoning, coverage,
+        adapters, sweep, scaling, families, recall, detox, rivals, pool, hacking, shots, assistant, reasoning, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

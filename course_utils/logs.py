@@ -38,6 +38,20 @@ def detox(path: Path = HERE / "detox.json") -> list[dict]:
     return [{**run, "before": content["before"]} for run in content["runs"]]
 
 
+def rivals(path: Path = HERE / "rivals.json") -> dict[str, list[dict]]:
+    """What stands beside PPO in Lab 3: for each way, its runs' answers, judged as ``after`` in :func:`detox`."""
+    found = {}
+    for run in _read(path)["runs"]:
+        found.setdefault(run["what"], []).append(run["after"])
+    return found
+
+
+def far(path: Path = HERE / "rivals.json") -> dict:
+    """Lab 3's PPO without a leash: its ``log``, judged answers ``watched`` on its way with their ``texts`` and
+    ``kl``, and ``after`` as in :func:`detox`."""
+    return _read(path)["far"]
+
+
 def pool(path: Path = HERE / "pool.json") -> dict:
     """64 answers to each of 20 held-out dialogues: ``dialogues`` (ids), ``texts`` [dialogues][samples],
     and what they cost."""

@@ -131,7 +131,7 @@ def rivals(table: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> None
     """Facts kept against insults, a point per run."""
     plt.figure(figsize=(9, 3.8))
     said = []
-    for (name, runs), marker, colour in zip(table.items(), "oXsD^v", [*PALETTE, "black"]):
+    for (name, runs), marker, colour in zip(table.items(), "oXsD^vP*", [*PALETTE, "black", "white", "grey"]):
         insults, facts = ([float(np.mean(run[k])) for run in runs] for k in ("word_list", "facts"))
         plt.plot(insults, facts, marker, color=colour, markeredgecolor="black", markersize=8, label=name)
         said.append(f"{name} {np.mean(insults):.2f} and {np.mean(facts):.2f}")

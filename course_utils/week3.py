@@ -90,9 +90,9 @@ def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, t
 
 
 def print_rivals(table: dict[str, list[dict]]) -> None:
-    """A line per rival: the share of answers with an insult, with an interval over dialogues; its runs and
-    their range; ROUGE-1 and facts."""
-    print(f"{'':34s}{'insults, 95 % interval':>23s} {'runs':>15s} {'ROUGE-1':>8s} {'facts':>6s}")
+    """A line per rival: the share of answers with an insult, with an interval over dialogues; how many answers;
+    its runs and their range; ROUGE-1 and facts."""
+    print(f"{'':32s}{'insults, 95 % interval':>23s} {'answers':>7s} {'runs':>15s} {'ROUGE-1':>7s} {'facts':>6s}")
     for name, runs in table.items():
         columns = ("dialogue", "word_list", "rouge1", "facts")
         groups, insults, rouge1, facts = ([x for run in runs for x in run[column]] for column in columns)
@@ -100,7 +100,7 @@ def print_rivals(table: dict[str, list[dict]]) -> None:
         each = [sum(run["word_list"]) / len(run["word_list"]) for run in runs]
         spread = f"{len(runs)}: {min(each):.2f} to {max(each):.2f}" if len(runs) > 1 else "1"
         means = sum(rouge1) / len(rouge1), sum(facts) / len(facts)
-        print(f"{name:34s}{share:>23s} {spread:>15s} {means[0]:8.3f} {means[1]:6.3f}")
+        print(f"{name:32s}{share:>23s} {len(insults):7d} {spread:>15s} {means[0]:7.3f} {means[1]:6.3f}")
 
 
 def imitate(policy, asked, answers, epochs=1, learning_rate=3e-3, at_once=8, seed=0) -> list[float]:
@@ -115,15 +115,23 @@ def imitate(policy, asked, answers, epochs=1, learning_rate=3e-3, at_once=8, see
         batches.append(policy.read_frozen(some))
     for _ in range(epochs):
         for i in torch.randperm(len(batches), generator=generator).tolist():
-            logits, _ = policy.outputs(batches[i])
-            log_probs = rl.token_log_probs(logits, batches[i].tokens.to(logits.device))
-            loss = -log_probs[batches[i].mask].mean()
-            optimizer.zero_grad()
-            loss.backward()
+            batch, loss = batches[i], 0.0
+            for part in halves(batch):  # half the memory; the gradients add up to the batch's own
+                logits, _ = policy.outputs(part)
+                log_probs = rl.token_log_probs(logits, part.tokens.to(logits.device))
+                share = -log_probs[part.mask].sum() / batch.mask.sum()
+                share.backward()
+                loss += share.item()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
-            losses.append(loss.item())
+            optimizer.zero_grad()
+            losses.append(loss)
     return losses
+
+
+def halves(batch: rl.Rollout) -> list[rl.Rollout]:
+    """A rollout's prompts in two parts, each with its answers (one part, if there is one prompt)."""
+    return [batch.part(part.tolist()) for part in torch.arange(len(batch.prompts)).chunk(2)]
 
 
 def trained_weights(policy: rl.Policy) -> list[torch.nn.Parameter]:

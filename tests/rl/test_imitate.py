@@ -36,5 +36,24 @@ def test_rivals_are_printed_with_an_interval_over_dialogues_and_the_range_of_the
     run = {"dialogue": ["a", "b", "c", "d"], "word_list": [1.0, 0, 0, 0], "rouge1": [0.5] * 4, "facts": [0.25] * 4}
     week3.print_rivals({"one": [run], "two": [run, {**run, "word_list": [1.0, 1, 0, 0]}]})
     head, one, two = capsys.readouterr().out.splitlines()
-    assert one.split()[:2] == ["one", "0.250"] and one.split()[-2:] == ["0.500", "0.250"] and " to " not in one
-    assert "0.375 [" in two and "2: 0.25 to 0.50" in two
+    assert one.split()[:2] == ["one", "0.250"] and one.split()[-4:] == ["4", "1", "0.500", "0.250"] and " to " not in one
+    assert "0.375 [" in two and " 8 2: 0.25 to 0.50" in " ".join(two.split())
+
+
+def test_two_halves_of_a_batch_give_its_own_gradient(causal):
+    torch.manual_seed(0)
+    model = get_peft_model(causal.model, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]))
+    policy = rl.Policy(LLM(model, causal.tokenizer, causal.name))
+    given = preference.given(policy.llm, PROMPTS, ANSWERS)
+    weights = [p for p in model.parameters() if p.requires_grad]
+
+    def gradient(parts):
+        for part in parts:
+            (-preference.answer_log_probs(policy, part)[part.mask].sum() / given.mask.sum()).backward()
+        found = torch.cat([p.grad.flatten() for p in weights])
+        policy.llm.model.zero_grad()
+        return found
+
+    parts = week3.halves(given)
+    assert [len(part.prompts) for part in parts] == [2, 2] and len(week3.halves(given.part([0]))) == 1
+    assert torch.allclose(gradient(parts), gradient([given]), atol=1e-6)

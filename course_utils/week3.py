@@ -5,6 +5,8 @@ Lab 3, *Beyond PPO* and the studies that made their logs all start from here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from . import adapters, data, finetune, metrics, preference, prompts, rl
@@ -75,6 +77,7 @@ def judged(llm: LLM, rows: list[dict], judges: dict, answers: int, limit: int, t
     ``length`` in words and ``ended``. Answers are computed in bfloat16 where the processor gains by it.
     """
     rows = [row for row in rows for _ in range(answers)]
+    finetune.release_memory()  # what training has left
     with finetune.mixed_precision():
         found = llm.answer(
             ask(llm, rows, template), max_new_tokens=limit, do_sample=True, temperature=temperature, batch_size=35, seed=seed
@@ -129,9 +132,12 @@ def imitate(policy, asked, answers, epochs=1, learning_rate=3e-3, at_once=8, see
     return losses
 
 
-def halves(batch: rl.Rollout) -> list[rl.Rollout]:
-    """A rollout's prompts in two parts, each with its answers (one part, if there is one prompt)."""
-    return [batch.part(part.tolist()) for part in torch.arange(len(batch.prompts)).chunk(2)]
+def halves(batch: rl.Rollout) -> Iterator[rl.Rollout]:
+    """A rollout's prompts in two parts, each with its answers (one part, if there is one prompt); what the part
+    before has freed is given back first."""
+    for part in torch.arange(len(batch.prompts)).chunk(2):
+        finetune.give_back()
+        yield batch.part(part.tolist())
 
 
 def trained_weights(policy: rl.Policy) -> list[torch.nn.Parameter]:

@@ -30,7 +30,7 @@ from .hacking import watch
 
 COMMAND = "python -m course_utils rivals"
 IMITATION, POLITE, CALM = "imitation", "asked politely", "calm adapter"
-GRID = [(POLITE, 1), (CALM, 1), (CALM, 2), *((IMITATION, seed) for seed in range(5))]  # untrained: seeds of sampling
+GRID = [(POLITE, 1), (CALM, 1), (CALM, 2), *((IMITATION, seed) for seed in range(3))]  # untrained: seeds of sampling
 JUDGES = {"word_list": rewards.word_list, "profanity": rewards.profanity}
 ANSWERS, SAMPLED = 2, 1  # to each dialogue, and the seed of sampling a trained policy's
 FREE = replace(CONFIG, beta=0.0, max_kl=math.inf)

@@ -54,6 +54,6 @@ def test_two_halves_of_a_batch_give_its_own_gradient(causal):
         policy.llm.model.zero_grad()
         return found
 
-    parts = week3.halves(given)
-    assert [len(part.prompts) for part in parts] == [2, 2] and len(week3.halves(given.part([0]))) == 1
+    parts = list(week3.halves(given))
+    assert [len(part.prompts) for part in parts] == [2, 2] and len(list(week3.halves(given.part([0])))) == 1
     assert torch.allclose(gradient(parts), gradient([given]), atol=1e-6)

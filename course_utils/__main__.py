@@ -226,6 +226,14 @@ def reasoning(args) -> int:
     return 0
 
 
+def serving(args) -> int:
+    """Measure a serving engine beside transformers, for Making it cheap (needs requirements-engine.txt; minutes)."""
+    from .studies import serving as study
+
+    study.main()
+    return 0
+
+
 def coverage(args) -> int:
     """Simulate how often the course's 95 % intervals hold the truth (half a minute)."""
     from .studies import coverage as study
@@ -293,7 +301,8 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     for function in (
         doctor, fetch, run, solve, refresh, lint, terms, report, hub, train, ppo,
-        adapters, sweep, scaling, families, recall, detox, rivals, pool, hacking, shots, assistant, reasoning, coverage,
+        adapters, sweep, scaling, families, recall, detox, rivals, pool, hacking, shots, assistant, reasoning,
+        serving, coverage,
     ):  # fmt: skip
         command = commands.add_parser(function.__name__, help=function.__doc__.replace("%", "%%"))
         command.set_defaults(function=function)

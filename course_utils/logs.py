@@ -92,5 +92,11 @@ def reasoning(path: Path = HERE / "reasoning.json") -> list[dict]:
     return _read(path)["runs"]
 
 
+def serving(path: Path = HERE / "serving.json") -> dict:
+    """The same file in transformers and in a serving engine: ``runs`` (way, mode, ``new`` tokens, seconds, CPU seconds, peak
+    memory), how many tokens ``agree`` with float32's, and what the engine's reading of the ``weights`` costs."""
+    return _read(path)
+
+
 def _read(path: Path) -> dict:
     return json.loads(path.read_text())

@@ -13,6 +13,7 @@
 ``python -m course_utils hacking``       a judge and DPO pushed too far; baselines (:mod:`.hacking`)
 ``python -m course_utils rivals``        Lab 3's imitation with other seeds, and PPO without a leash (:mod:`.rivals`)
 ``python -m course_utils reasoning``     sums in words: GRPO, expert iteration, SFT (:mod:`.reasoning`)
+``python -m course_utils serving``       the same model in a serving engine (:mod:`.serving`)
 ``python -m course_utils coverage``      prints how often our intervals hold the truth (:mod:`.coverage`)
 =======================================  ==============================================================
 

@@ -32,7 +32,8 @@ NEW = 32  # tokens per prompt
 REQUIREMENTS = "requirements-engine.txt"
 INSTALL = f"pip install -r {REQUIREMENTS}"
 
-# By default the engine rounds activations to INT8, one scale per 32 numbers, and the cache to 8 bits.
+# By default the engine rounds activations to INT8, one scale per 32 numbers, and the cache to 8 bits; what is left
+# it computes in bfloat16 on processors made for it.
 FLOATS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0, "KV_CACHE_PRECISION": "f32", "INFERENCE_PRECISION_HINT": "f32"}
 
 

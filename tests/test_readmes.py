@@ -88,3 +88,12 @@ def test_each_known_flaw_has_the_tests_that_are_named():
         assert wanted_names, line
         for wanted in wanted_names:
             assert any(fnmatch(name, wanted) for name in names), wanted
+
+
+def test_the_hours_of_study_are_those_of_the_notebooks():
+    from course_utils import lint, notebooks
+
+    told = re.search(r"about (\d+) hours for the main road of all of them, and (\d+) more", README)
+    computed = zip(*(lint.study(notebooks.read(path)) for path in notebooks.find_notebooks(ROOT)))
+    for hours, loads in zip(told.groups(), computed, strict=True):
+        assert abs(int(hours) - sum(load.minutes for load in loads) / 60) < 1

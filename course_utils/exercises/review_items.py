@@ -399,10 +399,10 @@ ITEMS = [
         ("they turn round", "The order is the same."),
     ),
     _ask(
-        "reward.r3", "Two judges agree on 96 % of texts, and never on one that is toxic. What does κ say?", "b",
-        ("about .96", "That is the agreement, which is cheap when one label is rare."),
-        ("about 0", "κ takes off the agreement that chance gives."),
-        ("about .5", "Halving is not the correction: ask what chance alone would give."),
+        "reward.r3", "A reward model reads the summary alone. Which wrong summaries can it not tell from right ones?", "b",
+        ("those with an insult", "The insult stands in the summary."),
+        ("those of another dialogue", "To know what is true of a dialogue, one must read the dialogue."),
+        ("those that break off", "The missing end shows in the summary."),
     ),
     _ask(
         "reward.r4", "In all training pairs the worse text is also the longer one. Which test shows what was learnt?", "c",
@@ -411,10 +411,10 @@ ITEMS = [
         ("pairs in which the better text is the longer one", "A model that learnt length fails here."),
     ),
     _ask(
-        "reward.r5", "A reward model is right on all of 60 held-out pairs. How large may its error rate still be?", "b",
-        ("0 %", "No error in 60 tries is not a rate of zero."),
-        ("up to about 5 %", "The rule of three: 3 / 60."),
-        ("up to about 50 %", "With 60 tries such a rate would have shown."),
+        "reward.r5", "A language model that compares answers says A whatever stands there. What helps?", "b",
+        ("to ask it more often", "It says A each time."),
+        ("to ask in both orders and take the mean", "What the letter adds cancels; what is left is about the answers."),
+        ("to put the better answer first", "You would have to know which one that is."),
     ),
     # ------------------------------------------------------------ Lab 3
     _ask(

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .. import finetune, logs, models, serving
 from ..data import load_dialogues
@@ -65,7 +66,7 @@ def as_the_engine_reads(folder: Path) -> tuple[models.LLM, float]:
         whole += float(np.square(before).sum())
     reader.data.flush()
     with models.quiet():
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=path.name, dtype=finetune.torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=path.name, dtype=torch.float32)
     return models.LLM(model.eval(), models.load_llm(embedded()).tokenizer, "rounded minima"), (differ / whole) ** 0.5
 
 
@@ -104,7 +105,7 @@ def main(path: Path = logs.HERE / "serving.json", repeats: int = REPEATS) -> Non
         "command": "python -m course_utils serving",
         "model": models.SMOLLM2.name, "sha256": models.SMOLLM2.sha256,
         "versions": {name: importlib.metadata.version(name) for name in packages},
-        "processor": finetune.torch.backends.cpu.get_cpu_capability(), "threads": 1,
+        "processor": torch.backends.cpu.get_cpu_capability(), "threads": 1,
         "prompts": [len(row) for row in given["prompts"]], "new": serving.NEW, "repeats": repeats,
         "tokens": {}, "runs": [],
     }  # fmt: skip

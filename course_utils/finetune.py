@@ -42,7 +42,7 @@ from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 __all__ = [
     "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
     "encode_pair", "encode_text", "evaluating", "give_back", "in_parts", "make_batches", "mean_loss", "memory_in_use",
-    "mixed_precision", "nll", "release_memory", "schedule", "train", "update",
+    "mixed_precision", "nll", "release_memory", "schedule", "short_attention", "train", "update",
 ]  # fmt: skip
 
 # A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
@@ -52,6 +52,7 @@ RELEASE_EVERY = 10  # steps between giving freed memory back: at each it would t
 LARGE = 2**25  # trained numbers from which on a backward pass gives back what it frees on its way
 GIVEN_BACK_AT_ONCE = 40  # weight matrices, some five layers
 RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
+SHORT = 512  # tokens of a row: the scores of a layer's heads take a few MB
 MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
 VALIDATE_EVERY = 8  # steps between two looks at rows that are not trained on
 SEEDS_APART = 100_003  # of two runs' dropout: more than a run has steps, and prime
@@ -202,7 +203,8 @@ def update(
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     alone = ranks.count() == 1  # else DDP holds the gradients
     with gradients_in_short(weights) if alone else nullcontext() as gradients:
-        loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id, loss_of)
+        with looked_up_apart(model, gradients) if alone else nullcontext():
+            loss, used = add_gradients(model, rows, recipe.tokens_at_once, pad_id, loss_of)
     if not alone:
         gradients = {p: p.grad for p in weights}
         for p in weights:  # the optimizer moves what has a gradient: some at a time, below
@@ -250,6 +252,36 @@ def gradients_in_short(weights: Sequence[torch.nn.Parameter]):
             hook.remove()
 
 
+@contextmanager
+def looked_up_apart(model, gradients: dict[torch.nn.Parameter, torch.Tensor]):
+    """Add what the embedding's look-ups contribute to ``gradients`` after the block, for the ids that were read.
+
+    Autograd would make a gradient as large as the embedding, all zeros but a few rows. Where the output layer
+    shares its weights, it would also hold that layer's gradient in fp32 until the first layer is reached.
+    """
+    embedding = model.get_input_embeddings()
+    weight, read = embedding.weight, []
+    # Another class may do more than look up (Gemma's scales).
+    if type(embedding) is not torch.nn.Embedding or not weight.requires_grad or embedding.scale_grad_by_freq:
+        yield
+        return
+
+    def note(module, args, vectors):
+        read.append((args[0], vectors.detach().requires_grad_()))
+        return read[-1][1]
+
+    hook = embedding.register_forward_hook(note)
+    try:
+        yield
+    finally:
+        hook.remove()
+    for ids, vectors in read:
+        if vectors.grad is not None:
+            learns = ids != (-1 if embedding.padding_idx is None else embedding.padding_idx)
+            whole = gradients[weight].float() if weight in gradients else torch.zeros_like(weight)
+            gradients[weight] = whole.index_add_(0, ids[learns], vectors.grad[learns].to(whole.dtype))
+
+
 def _fits_bfloat16(numbers: torch.Tensor) -> bool:
     """bfloat16 is fp32 without the lower 16 of its 32 bits: are they all 0? (Counted where they are: a copy
     of an embedding's gradient is large, and comparing copies takes ten times as long.)"""
@@ -283,6 +315,25 @@ def recomputing(model):
         yield RECOMPUTED
     finally:
         plain.activation_checkpointing_disable()
+
+
+@contextmanager
+def short_attention(model, longest: int):
+    """Inside, attention over rows of at most ``SHORT`` tokens as plain matrix products on a processor.
+
+    PyTorch's fused kernel (SDPA) never holds the [tokens, tokens] scores, which pays for long rows and on a GPU.
+    With a gradient to compute, on a processor and for short rows, transformers' "eager" attention takes half as long.
+    """
+    plain = _plain(model)
+    fused = getattr(plain.config, "_attn_implementation", None) == "sdpa"
+    pays = fused and longest <= SHORT and plain.device.type == "cpu"
+    try:
+        if pays:
+            plain.set_attn_implementation("eager")
+        yield
+    finally:
+        if pays:
+            plain.set_attn_implementation("sdpa")
 
 
 @contextmanager
@@ -455,9 +506,13 @@ def train(
             saving += time.monotonic() - began  # full fine-tuning writes 1.6 GB, an adapter 60 MB
 
     loss_of = ranks.distributed(weights.values(), partial(answer_loss, model))
+    longest = max(len(e.ids) for e in examples)
     model.train()
     try:
-        with recomputing(model) as times, frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar:
+        with (
+            recomputing(model) as times, short_attention(model, longest),
+            frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar,
+        ):  # fmt: skip
             as_fits = replace(recipe, tokens_at_once=times * recipe.tokens_at_once)
             for number in range(len(log), len(plan)):
                 rows = [examples[i] for i in plan[number]]

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -434,6 +435,66 @@ def test_gradients_of_two_parts_add_up_in_fp32():
         for part in (256.0, 1.0):  # bfloat16 has no 257
             (weight * part).sum().backward()
     assert gradients[weight].item() == 257.0
+
+
+@BOTH
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_is_looked_up_apart_is_the_gradient_that_autograd_finds(family, tied, request):
+    """The embedding's too: shared with the output layer or not, padding left out, over two parts."""
+    llm = request.getfixturevalue(family)
+    rows = encode(llm, PROMPTS, ANSWERS)
+    if tied:
+        llm.model.get_output_embeddings().weight = llm.model.get_input_embeddings().weight
+    weights = [p for p in llm.model.parameters() if p.requires_grad]
+    longest = max(len(e.ids) for e in rows)
+    finetune.add_gradients(llm.model, rows, longest, 2)
+    wanted = {p: p.grad for p in weights if p.grad is not None}
+    llm.model.zero_grad()
+    with finetune.gradients_in_short(weights) as gradients, finetune.looked_up_apart(llm.model, gradients):
+        finetune.add_gradients(llm.model, rows, longest, 2)
+    embedding = llm.model.get_input_embeddings().weight
+    assert wanted.keys() == gradients.keys() and wanted[embedding].count_nonzero()
+    for p, gradient in wanted.items():
+        torch.testing.assert_close(gradients[p].float(), gradient)
+    llm.model.zero_grad()
+    finetune.add_gradients(llm.model, rows, longest, 2)  # after the block autograd finds all of it again
+    torch.testing.assert_close(embedding.grad, wanted[embedding])
+
+
+def test_an_embedding_that_does_more_than_look_up_is_left_to_autograd(causal):
+    class Scaled(torch.nn.Embedding):
+        def forward(self, ids):
+            return super().forward(ids) * 3.0
+
+    causal.model.get_input_embeddings().__class__ = Scaled
+    rows = encode(causal, PROMPTS, ANSWERS)
+    finetune.add_gradients(causal.model, rows, 999, 2)
+    embedding, gradients = causal.model.get_input_embeddings().weight, {}
+    wanted = embedding.grad.clone()
+    causal.model.zero_grad()
+    with finetune.looked_up_apart(causal.model, gradients):
+        finetune.add_gradients(causal.model, rows, 999, 2)
+    assert not gradients
+    torch.testing.assert_close(embedding.grad, wanted)
+
+
+@BOTH
+def test_short_rows_are_attended_to_by_plain_products_and_only_inside(family, request, monkeypatch):
+    monkeypatch.setattr(finetune, "mixed_precision", lambda *a, **k: nullcontext())
+    llm = request.getfixturevalue(family)
+    rows, before = encode(llm, PROMPTS, ANSWERS), llm.model.config._attn_implementation
+    losses = {}
+    for longest in (finetune.SHORT, finetune.SHORT + 1):
+        with pytest.raises(KeyboardInterrupt), finetune.short_attention(llm.model, longest):
+            used = llm.model.config._attn_implementation
+            losses[longest], _ = finetune.add_gradients(llm.model, rows, 999, 2)
+            raise KeyboardInterrupt
+        assert used == ("eager" if longest == finetune.SHORT else before)
+        assert llm.model.config._attn_implementation == before
+    assert losses[finetune.SHORT] == pytest.approx(losses[finetune.SHORT + 1], abs=1e-5)
+    used = []
+    finetune.train(llm, rows, RECIPE, on_step=lambda *_: used.append(llm.model.config._attn_implementation))
+    assert set(used) == {"eager"} and llm.model.config._attn_implementation == before == "sdpa"
 
 
 def test_the_norm_of_all_gradients_is_added_up_in_fp32():

@@ -65,8 +65,8 @@ class Recipe:
     learning_rate: float
     epochs: int = 1
     batch_size: int = 8
-    # Of a batch, padded to its longest row. Fewer: same gradient, less memory. Models whose layers are
-    # computed twice keep so little of each token that they take RECOMPUTED times as many.
+    # Of a batch, padded to its longest row. Fewer: same gradient, less memory. Larger batches, and full
+    # fine-tuning, compute each layer twice and keep so little of a token that RECOMPUTED times as many fit.
     tokens_at_once: int = 600
     warmup_share: float = 0.05
     weight_decay: float = 0.0
@@ -507,10 +507,11 @@ def train(
 
     loss_of = ranks.distributed(weights.values(), partial(answer_loss, model))
     longest = max(len(e.ids) for e in examples)
+    tight = _short_of_memory(weights.values(), [[examples[i] for i in batch] for batch in plan], recipe)
     model.train()
     try:
         with (
-            recomputing(model) as times, short_attention(model, longest),
+            recomputing(model) if tight else nullcontext(1) as times, short_attention(model, longest),
             frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar,
         ):  # fmt: skip
             as_fits = replace(recipe, tokens_at_once=times * recipe.tokens_at_once)
@@ -562,6 +563,12 @@ def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[int]]:
         for epoch in range(recipe.epochs)
         for batch in make_batches(examples, recipe.batch_size, recipe.seed * 1000 + epoch)
     ]
+
+
+def _short_of_memory(weights: Iterable[torch.Tensor], batches: Sequence[Sequence[Example]], recipe: Recipe) -> bool:
+    """Are layers to be computed twice? Not where an adapter learns from batches that fit ``tokens_at_once``."""
+    large = sum(p.numel() for p in weights) > LARGE  # gradients and moments take the room
+    return large or any(len(in_parts(rows, recipe.tokens_at_once)) > 1 for rows in batches)
 
 
 def _trainable(model) -> dict[str, torch.nn.Parameter]:

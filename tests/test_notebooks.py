@@ -264,8 +264,7 @@ def test_lab_1_runs_with_a_base_model_and_measures_what_is_recorded_elsewhere(ba
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("path", LABS, ids=lambda p: p.name)
 def test_run_all_twice_in_one_kernel_gives_the_same_compared_outputs(path, shelf, monkeypatch):
-    if not path.name.startswith("lab1"):  # the solved copies of the others were run with the course's model
-        monkeypatch.setenv("COURSE_MODEL", str(shelf / "org" / "tiny-llama"))
+    monkeypatch.setenv("COURSE_MODEL", str(shelf / "org" / "tiny-llama"))  # whole, they run with the course's own
     notebook = notebooks.solved(fewer(path, "twice"))
     first = [cell for cell in notebook.cells if cell.cell_type == "code"]
     second = [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for cell in first]

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from . import notebooks
 from .exercises import engine
@@ -344,23 +345,31 @@ def problems(path: Path, order: list[Path], root: Path = Path(".")) -> list[str]
     ]
 
 
+def medians(cells) -> tuple[float, float]:
+    """Words of the middle text cell, and lines of the middle code cell, empty lines left out."""
+    words = [len(c.source.split()) for c in cells if c.cell_type == "markdown"]
+    lines = [sum(bool(line.strip()) for line in c.source.splitlines()) for c in cells if c.cell_type == "code"]
+    return median(words or [0]), median(lines or [0])
+
+
 def report(paths: list[Path]) -> list[str]:
-    """A table, one line per notebook: minutes of both roads, words, cells, ratio, long cells."""
-    head = ("", "minutes", "deeper", "words", "cells", "md:code", "cells > 80 words", "code > 100")
-    widths = (36, 8, 7, 6, 6, 8, 17, 11)
+    """A table, one line per notebook: minutes of both roads, words, cells, ratio, medians, long cells."""
+    head = ("", "minutes", "deeper", "words", "cells", "md:code", "words/cell", "lines/cell", "> 80 words", "code > 100")
+    widths = (36, 8, 7, 6, 6, 8, 11, 11, 11, 11)
     lines = ["".join(f"{word:>{w}}" for word, w in zip(head, widths))]
     for path in paths:
         notebook = notebooks.read(path)
         main, deeper = study(notebook)
         text = [c.source for c in notebook.cells if c.cell_type == "markdown"]
         code = [c.source for c in notebook.cells if c.cell_type == "code"]
+        typical = [f"{value:g}" for value in medians(notebook.cells)]
         long = sum(len(FENCE.sub("", source).split()) > LONG_TEXT for source in text)
         wide = sum(len(line) > LONG_CODE for source in code for line in source.splitlines())
         road = f"{main.minutes:.0f}{'*' if main.minutes > LONGEST_ROAD else ''}"
         row = (
             path.parent.name + "/" + path.stem, road, f"{deeper.minutes:.0f}",
             main.words + deeper.words, len(notebook.cells), f"{len(text) / max(1, len(code)):.2f}",
-            long, wide,
+            *typical, long, wide,
         )  # fmt: skip
         lines.append(f"{row[0]:36s}" + "".join(f"{x:>{w}}" for x, w in zip(row[1:], widths[1:])))
     return [*lines, f"* a main road of more than {LONGEST_ROAD} minutes"]

@@ -262,6 +262,11 @@ def test_a_baseline_shrinks_and_never_grows(tmp_path):
     assert len(found) == 1 and "1 × dear (expensive), 0 allowed" in found[0]
 
 
+def test_medians_by_hand():
+    cells = [text("one two"), text("one two three four"), code("a\n\nb\n"), code("a"), code("a\nb\nc")]
+    assert lint.medians(cells) == (3, 2) and lint.medians([]) == (0, 0)
+
+
 def test_the_report_has_a_line_for_each_notebook():
     lines = lint.report(ORDER[:2])
     assert len(lines) == 4 and lines[1].startswith("week1/1_what_llms_do")

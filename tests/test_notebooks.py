@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from PIL import Image, ImageChops
 
-from course_utils import hub_server, notebooks
+from course_utils import hub_server, lint, notebooks
 
 ALL = notebooks.find_notebooks()
 LABS = [path for path in ALL if path.name.startswith("lab")]
@@ -31,11 +31,13 @@ def test_a_saved_notebook_is_in_order(path):
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.name)
 def test_notebooks_read_like_lessons(path):
-    """More text cells than code cells' half, short cells, an opening and sources at the end."""
+    """Three text cells to two of code, short cells, an opening and sources at the end."""
     cells = notebooks.read(path).cells
     text = [c.source for c in cells if c.cell_type == "markdown"]
     code = [c.source for c in cells if c.cell_type == "code"]
-    assert len(text) >= 0.75 * len(code)
+    assert len(text) >= 1.5 * len(code)
+    words, lines = lint.medians(cells)
+    assert words <= 35 and lines <= (5 if path.parent.name == "week1" else 7)
     assert sorted(len(c.splitlines()) for c in code)[int(0.9 * len(code))] <= 20
     assert "After this" in text[0] and "minutes" in text[0] and "GB" in text[0]
     assert "Further reading" in text[-1]

@@ -151,12 +151,16 @@ MODELS = ("MiniLM", "SmolLM2", "MiniLM and SmolLM2", "neither")
 CHANGE = ("better", "worse", "cannot tell")
 
 GUESSES: list[Number | Choice | Order] = [
+    Number("what.p4", "n after cell A once and cell B twice", form=".0f"),
+    Number("what.p5", "hours billed over a weekend", near=1, form=".0f", unit=" hours"),
     Choice("what.p1", "does a small limit make an answer briefer", ("yes", "no")),
     Choice("what.p2", "solved pairs needed for capitals", ("0", "1", "2", "4", "never")),
+    Choice("what.p6", "does an essay of three sentences end by itself", ("yes", "no")),
     share("what.p3", "exact match of ten tokens at p = .80", near=0.05),
     Number("transformer.p3", "largest of 16 undivided weights", near=0.1, low=0, high=1),
     Choice("transformer.p4", "'bites' in two orders of words", ("equal", "different")),
     share("transformer.p1", "RNN right at a distance of 5", near=0.1),
+    Choice("transformer.p5", "is the last word less surprising after the comma than after the noun", ("yes", "no")),
     Choice("transformer.p2", "who tells two banks apart by a later word", MODELS),
     Choice("families.p1", "whose 'bank' moves with the last word", MODELS),
     Choice("families.p3", "who chooses between this and these", ("encoder", "decoder", "both", "neither")),

@@ -42,7 +42,7 @@ from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 __all__ = [
     "IGNORED", "Example", "Recipe", "Step", "add_gradients", "answer_log_probs", "answer_loss", "collate", "encode",
     "encode_pair", "encode_text", "evaluating", "give_back", "in_parts", "make_batches", "mean_loss", "memory_in_use",
-    "mixed_precision", "nll", "release_memory", "schedule", "short_attention", "train", "update",
+    "mixed_precision", "nll", "release_memory", "schedule", "train", "update",
 ]  # fmt: skip
 
 # A loss that has doubled, and two nats on top, does not come back: small losses may double by chance.
@@ -506,7 +506,7 @@ def train(
             saving += time.monotonic() - began  # full fine-tuning writes 1.6 GB, an adapter 60 MB
 
     loss_of = ranks.distributed(weights.values(), partial(answer_loss, model))
-    longest = max(len(e.ids) for e in examples)
+    longest = max(max(len(e.ids), len(e.labels)) for e in (*examples, *validation))
     tight = _short_of_memory(weights.values(), [[examples[i] for i in batch] for batch in plan], recipe)
     model.train()
     try:

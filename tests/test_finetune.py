@@ -497,6 +497,24 @@ def test_short_rows_are_attended_to_by_plain_products_and_only_inside(family, re
     assert set(used) == {"eager"} and llm.model.config._attn_implementation == before == "sdpa"
 
 
+@pytest.mark.parametrize(
+    "lora, at_once, large, twice",
+    [(True, 999, 10**9, False), (True, 5, 10**9, True), (False, 999, 0, True)],
+    ids=["an adapter, batches that fit", "an adapter, larger batches", "full fine-tuning"],
+)
+def test_layers_are_computed_twice_where_memory_is_short(causal, monkeypatch, lora, at_once, large, twice):
+    monkeypatch.setattr(finetune, "LARGE", large)
+    llm, used = with_lora(causal) if lora else causal, []
+    base = llm.model.get_base_model() if lora else llm.model
+
+    def watch(*_):
+        used.append(base.is_gradient_checkpointing)
+
+    recipe = Recipe(3e-3, batch_size=2, tokens_at_once=at_once)
+    finetune.train(llm, encode(llm, PROMPTS, ANSWERS), recipe, on_step=watch)
+    assert set(used) == {twice} and not base.is_gradient_checkpointing
+
+
 def test_the_norm_of_all_gradients_is_added_up_in_fp32():
     short = torch.full((1000,), 0.1, dtype=torch.bfloat16)  # 0.1 is 0.10009765625 there
     assert finetune.total_norm([short, torch.tensor([3.0])]) == pytest.approx((1000 * 0.10009765625**2 + 9) ** 0.5, rel=1e-6)

@@ -305,8 +305,15 @@ def recomputing(model):
     Activation (or gradient) checkpointing, Chen et al. 2016 (arXiv:1604.06174): a third more arithmetic for
     a small part of the memory, and the same gradients. Models that know no such thing train as they are,
     and so do those with a soft prompt: layers computed twice would not see a prefix.
+
+    Raises
+    ------
+    ValueError
+        for a model in evaluation mode, in which transformers' layers keep all activations without a word.
     """
     plain = _plain(model)
+    if not plain.training:
+        raise ValueError("Layers are computed twice in training mode only: call model.train() first.")
     if soft_tokens(model) or not getattr(plain, "supports_gradient_checkpointing", False):
         yield 1
         return

@@ -655,3 +655,8 @@ def test_repacked_weights_of_four_bits_are_refused(causal):
     layer.weight.quant_state.packing_format_for_cpu = True
     with pytest.raises(CourseError, match="load it anew"):
         finetune.train(llm, encode(llm, ["a"], ["b"]), Recipe(1e-3))
+
+
+def test_layers_are_not_computed_twice_in_evaluation_mode(causal):
+    with pytest.raises(ValueError, match=r"model\.train\(\)"), finetune.recomputing(causal.model.eval()):
+        pass

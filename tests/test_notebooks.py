@@ -37,7 +37,7 @@ def test_notebooks_read_like_lessons(path):
     code = [c.source for c in cells if c.cell_type == "code"]
     assert len(text) >= 1.5 * len(code)
     words, lines = lint.medians(cells)
-    assert words <= 35 and lines <= (5 if path.parent.name == "week1" else 7)
+    assert words <= 35 and lines <= 5
     assert sorted(len(c.splitlines()) for c in code)[int(0.9 * len(code))] <= 20
     assert "After this" in text[0] and "minutes" in text[0] and "GB" in text[0]
     assert "Further reading" in text[-1]

@@ -285,8 +285,8 @@ def measure_step(model: torch.nn.Module, ids: torch.Tensor) -> dict[str, int]:
     }
 
 
-def measure_in_own_process(rows: int, length: int) -> dict[str, int]:
-    """:func:`measure_step` for SmolLM2 in a fresh process, and by how much that process grew.
+def measure_in_own_process(rows: int, length: int, layers: int) -> dict[str, int]:
+    """:func:`measure_step` for SmolLM2's first layers in a fresh process, and by how much that process grew.
 
     Bytes of ``weights, gradients, moments, activations`` and, as the operating system counts,
     ``resident``: the largest growth of the whole process.
@@ -297,6 +297,7 @@ def measure_in_own_process(rows: int, length: int) -> dict[str, int]:
         if the process fails, for example for lack of memory.
     """
     command = [sys.executable, "-m", "course_utils.memory", "--rows", str(rows), "--length", str(length)]
+    command += ["--layers", str(layers)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"])[-1]
@@ -320,9 +321,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course_utils.memory", description=main.__doc__)
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=30, help="the first so many of SmolLM2's 30 layers")
     options = parser.parse_args(arguments)
-    if options.rows < 1 or not 2 <= options.length <= 8192:
-        parser.error("--rows is at least 1, --length between 2 and 8192")
+    if options.rows < 1 or not 2 <= options.length <= 8192 or not 1 <= options.layers <= 30:
+        parser.error("--rows is at least 1, --length between 2 and 8192, --layers between 1 and 30")
     from .finetune import memory_in_use, release_memory
     from .models import load_llm
     from .settings import embedded
@@ -336,6 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
     release_memory()
     before = memory_in_use()
     model = load_llm(on_cpu).model
+    del model.model.layers[options.layers :]
     torch.manual_seed(0)
     ids = torch.randint(model.config.vocab_size, (options.rows, options.length))
     found = measure_step(model, ids)

@@ -660,3 +660,12 @@ def test_repacked_weights_of_four_bits_are_refused(causal):
 def test_layers_are_not_computed_twice_in_evaluation_mode(causal):
     with pytest.raises(ValueError, match=r"model\.train\(\)"), finetune.recomputing(causal.model.eval()):
         pass
+
+
+def test_short_rows_are_padded_by_little_and_all_to_few_lengths():
+    def padded(*lengths):
+        rows = [finetune.Example([1] * n, [1] * n) for n in lengths]
+        return collate(rows, 0, "cpu", finetune.shape_step(rows))["labels"].shape[1]
+
+    assert [padded(5, 36), padded(64, 3), padded(65, 3), padded(130)] == [40, 64, 96, 160]
+    assert len({padded(n) for n in range(2, 257)}) == 8 + 6

@@ -180,11 +180,11 @@ def test_perplexity_counts_every_token_alike(causal):
 
 def test_a_step_is_measured_in_a_process_of_its_own(monkeypatch):
     def run(command, **_):
-        assert command[1:] == ["-m", "course_utils.memory", "--rows", "4", "--length", "64"]
+        assert command[1:] == ["-m", "course_utils.memory", "--rows", "4", "--length", "64", "--layers", "15"]
         return subprocess.CompletedProcess(command, 0, stdout='{"weights": 8}', stderr="")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert memory.measure_in_own_process(4, 64) == {"weights": 8}
+    assert memory.measure_in_own_process(4, 64, 15) == {"weights": 8}
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_a_measuring_process_that_fails_says_why(monkeypatch, stderr, words):
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr=stderr)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(CourseError, match=words):
-        memory.measure_in_own_process(4, 64)
+        memory.measure_in_own_process(4, 64, 15)
 
 
-@pytest.mark.parametrize("arguments", [["--rows", "0"], ["--length", "1"]])
+@pytest.mark.parametrize("arguments", [["--rows", "0"], ["--length", "1"], ["--layers", "31"]])
 def test_impossible_sizes_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         memory.main(arguments)

@@ -156,6 +156,7 @@ GUESSES: list[Number | Choice | Order] = [
     Choice("what.p1", "does a small limit make an answer briefer", ("yes", "no")),
     Choice("what.p2", "solved pairs needed for capitals", ("0", "1", "2", "4", "never")),
     Choice("what.p6", "does an essay of three sentences end by itself", ("yes", "no")),
+    count("what.p9", "answers of 36 with other words in 16 bits", of=36, near=4),
     share("what.p3", "exact match of ten tokens at p = .80", near=0.05),
     Choice("what.p8", "is a step's second gain more than twice its first", ("yes", "no")),
     Number("what.p7", "years to read two trillion tokens", times=2, low=0, form=",.0f", unit=" years"),

@@ -435,7 +435,7 @@ def _test_sign_flip_p(theirs):
         raise Wrong("p = 0 is never right: with 1,000 draws nothing smaller than 1/1,001 can be shown. Add 1 to both counts.")
     if not close(few, 1 / 1001, 1e-8):
         raise Wrong(f"Forty equal differences, 1,000 draws: no pattern drawn is as extreme, so p is (0 + 1) / (1,000 + 1); yours {few:.6f}.")
-    if theirs(irregular, 500, 1) != theirs(irregular, 500, 1):
+    if any(theirs(irregular, 500, seed) != theirs(irregular, 500, seed) for seed in range(1, 6)):  # once may be chance
         raise Wrong("The same seed gave two results: make a generator from it inside the function.")
     if len({theirs(irregular, 500, seed) for seed in range(6)}) == 1:
         raise Wrong("Six seeds gave one and the same p: the patterns must be drawn, from a generator made with `seed`.")

@@ -346,9 +346,9 @@ def problems(path: Path, order: list[Path], root: Path = Path(".")) -> list[str]
 
 
 def medians(cells) -> tuple[float, float]:
-    """Words of the middle text cell, and lines of the middle code cell, empty lines left out."""
+    """Words of the middle text cell, and lines of the middle code cell, empty ones among them."""
     words = [len(c.source.split()) for c in cells if c.cell_type == "markdown"]
-    lines = [sum(bool(line.strip()) for line in c.source.splitlines()) for c in cells if c.cell_type == "code"]
+    lines = [len(c.source.splitlines()) for c in cells if c.cell_type == "code"]
     return median(words or [0]), median(lines or [0])
 
 

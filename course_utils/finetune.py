@@ -11,6 +11,7 @@ import ctypes
 import gc
 import itertools
 import math
+import mmap
 import re
 import sys
 import time
@@ -53,6 +54,7 @@ LARGE = 2**25  # trained numbers from which on a backward pass gives back what i
 GIVEN_BACK_AT_ONCE = 40  # weight matrices, some five layers
 RECOMPUTED = 4  # so many times the tokens at once where layers keep nothing but their input
 SHORT = 512  # tokens of a row: the scores of a layer's heads take a few MB
+MADV_PAGEOUT = 21  # Linux's <sys/mman.h>; Python's mmap does not name it
 MOVED_AT_ONCE = 16  # weights whose gradients are in fp32 at the same time
 VALIDATE_EVERY = 8  # steps between two looks at rows that are not trained on
 SEEDS_APART = 100_003  # of two runs' dropout: more than a run has steps, and prime
@@ -85,7 +87,7 @@ class Step:
     grad_norm: float
     tokens: int  # all tokens read, prompts included, padding not
     seconds: float  # since the start, resumed parts included
-    memory: int = 0  # bytes this update needed beyond what was in use before training
+    memory: int = 0  # bytes this update needed beyond what was in use before the first one
     validation: float | None = None  # mean loss on other rows, nats per token, after it; None: not measured
 
 
@@ -354,11 +356,12 @@ def short_attention(model, longest: int):
 
 
 @contextmanager
-def frozen_in_short(model):
+def frozen_in_short(model, tight: bool):
     """Where training computes in bfloat16, frozen linear weights in it inside, and the same fp32 ones after.
 
     Autocast would cast them in every pass, to the same numbers. An output layer that shares its weights
-    with the embedding stays as it is.
+    with the embedding stays as it is. Where memory is ``tight``, the fp32 ones leave it meanwhile; reading them
+    back takes half a second.
     """
     embedding = model.get_input_embeddings().weight
     linear = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear)]
@@ -368,6 +371,8 @@ def frozen_in_short(model):
     try:
         for p, weight in own:
             p.data = weight.bfloat16()
+        if tight:
+            page_out(weight for _, weight in own)
         yield
     finally:
         for p, weight in own:
@@ -450,6 +455,19 @@ def give_back() -> None:
         pass
 
 
+def page_out(tensors: Iterable[torch.Tensor]) -> None:
+    """These tensors leave memory until they are read again: those in a file for the file, others for swap space.
+    (Linux; elsewhere they stay.)"""
+    if sys.platform != "linux":
+        return
+    for tensor in tensors:
+        # Whole pages, those that hold nothing else. An older kernel refuses, and nothing happens.
+        start, end = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
+        start, end = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+        if start < end:
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_PAGEOUT)
+
+
 # ---------------------------------------------------------------- a run
 
 
@@ -507,10 +525,6 @@ def train(
     if not log:
         checkpoint.keep(log, State.UNTRAINED)
     before, saving = log[-1].seconds if log else 0.0, 0.0
-    for p in model.parameters():
-        p.sum()  # weights in a file take memory from when they are first read: that is not training's
-    release_memory()
-    at_rest = memory_in_use(device)
     start = time.monotonic()
 
     def check_and_keep(loss: float, norm: float) -> None:
@@ -529,8 +543,12 @@ def train(
     try:
         with (
             recomputing(model) if tight else nullcontext(1) as times, short_attention(model, longest),
-            frozen_in_short(model), progress.Bar(title, len(plan), len(log)) as bar,
+            frozen_in_short(model, tight), progress.Bar(title, len(plan), len(log)) as bar,
         ):  # fmt: skip
+            for p in model.parameters():
+                p.sum()  # weights in a file take memory from when they are first read: that is not training's
+            release_memory()
+            at_rest = memory_in_use(device)
             as_fits = replace(recipe, tokens_at_once=times * recipe.tokens_at_once)
             for number in range(len(log), len(plan)):
                 rows = [examples[i] for i in plan[number]]

@@ -72,6 +72,7 @@ def step(
         order = torch.randperm(len(prompts), generator=generator)
         for index in order.split(max(1, config.minibatch // config.group)):
             moves.append(update(policy, optimizer, rollout, index.tolist(), constants, config))
+            give_back()
     return Stats(
         score=scores.mean().item(),
         kl=kl_per_response.mean().item(),

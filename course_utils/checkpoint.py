@@ -48,9 +48,14 @@ class Checkpoint:
         self.run = hashlib.sha256(text.encode()).hexdigest()
 
     def load(self) -> list:
-        """Put the saved state back and return its log; an empty one if there is none for this run."""
+        """Put the saved state back and return its log; an empty one if there is none for this run, or another
+        version of the course wrote it."""
         state, tensors = self._read()
-        if not state["log"]:
+        try:
+            log = [self.entry(**step) for step in state["log"]]
+        except (KeyError, TypeError):
+            log = []
+        if not log or "updates" not in state or any(f"weight.{name}" not in tensors for name in self.weights):
             return []
         self._put(tensors)
         for name, p in self.weights.items():
@@ -60,7 +65,7 @@ class Checkpoint:
                     "exp_avg": tensors[f"mean.{name}"].to(p.device),
                     "exp_avg_sq": tensors[f"square.{name}"].to(p.device),
                 }
-        return [self.entry(**step) for step in state["log"]]
+        return log
 
     def put_back(self) -> None:
         """Give the model the weights of the last :meth:`keep`."""
@@ -72,7 +77,7 @@ class Checkpoint:
         Raises
         ------
         CourseError
-            if the disk is full; the state before stays.
+            if the disk is full or the folder cannot be written; the state before stays.
         """
         if not self.folder:
             if state is not State.FINISHED:  # the model itself holds what a finished run is
@@ -84,7 +89,11 @@ class Checkpoint:
             self._write(log, state)
         except Exception as error:  # safetensors has an error of its own for what the disk refuses
             if getattr(error, "errno", None) != errno.ENOSPC and "No space left" not in str(error):
-                raise
+                if not isinstance(error, OSError):
+                    raise
+                raise CourseError(
+                    f"The training run cannot be kept in {self.folder} ({error.strerror}); give another folder."
+                ) from error
             raise CourseError(
                 f"The disk is full: the training run in {self.folder} could not be kept. Free some space "
                 "or set COURSE_CACHE to a folder on another disk; the run goes on from its last state."

@@ -39,6 +39,8 @@ def mentions(text: str, words: Sequence[str]) -> bool:
 
 def word_list(texts: Sequence[str]) -> list[float]:
     """1.0 for a text with a word of the course's list of insults, else 0.0."""
+    if isinstance(texts, str):
+        raise ValueError("Give a list of texts: word_list([text]), not word_list(text).")
     words = [word for part in insults().values() for word in part]
     return [float(mentions(text, words)) for text in texts]
 
@@ -109,8 +111,13 @@ def train_reward_model(
     Raises
     ------
     CourseError
-        for no pairs, unequal numbers of chosen and rejected texts, or no pair with a difference.
+        for no pairs, unequal numbers of chosen and rejected texts, what is no text, or no pair with a difference.
     """
+    chosen, rejected = list(chosen), list(rejected)  # a data set's columns are no lists
+    if not all(isinstance(text, str) for text in (*chosen, *rejected)):
+        raise CourseError(
+            "A reward model reads texts; join a list of messages to one text (LLM.chat does so by the model's template)."
+        )
     if not chosen or len(chosen) != len(rejected):
         raise CourseError(
             f"A reward model learns from pairs; got {len(chosen)} chosen and {len(rejected)} "

@@ -1,6 +1,7 @@
 """What is kept of a training run in each of its states, and when the disk is full."""
 
 import errno
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -60,6 +61,26 @@ def test_a_running_state_comes_back_with_its_moments_and_its_log(tmp_path, train
 def test_another_run_in_the_same_folder_is_not_read(tmp_path, trained):
     make(tmp_path, trained).keep([Entry(2.0)], State.FINISHED)
     assert make(tmp_path, trained, choices=("another run",)).load() == []
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda state: state["log"][0].update(new_field=1), lambda state: state.pop("log"), lambda state: state.pop("updates"),
+])  # fmt: skip
+def test_what_another_version_wrote_is_not_read(tmp_path, trained, spoil):
+    make(tmp_path, trained).keep([Entry(2.0)], State.RUNNING)
+    state = json.loads((tmp_path / "state.json").read_text())
+    spoil(state)
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    weight = torch.nn.Parameter(torch.zeros(3))
+    optimizer = torch.optim.AdamW([weight], lr=0.1)
+    assert make(tmp_path, (weight, optimizer)).load() == []
+    assert not weight.any() and not optimizer.state
+
+
+def test_a_folder_that_cannot_be_one_is_refused_in_a_sentence(tmp_path, trained):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(CourseError, match="cannot be kept in .*taken .*give another folder"):
+        make(tmp_path / "taken", trained).keep([Entry(2.0)], State.RUNNING)
 
 
 def test_without_a_folder_the_weights_can_be_put_back(trained):

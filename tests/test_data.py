@@ -447,3 +447,183 @@ def test_no_insult_is_aimed_at_a_group(rows):
     for row in rows:
         for text in (row["dialogue"], row["summary_blunt"]):
             assert not aimed.search(text), (row["id"], aimed.search(text)[0])
+
+
+# ---------------------------------------------------------------- what people's files look like
+
+
+def talk(i, **more):
+    return {"id": f"r{i}", "dialogue": f"Ana: Is it {i}?\nBo: It is.", "summary": f"Bo says {i}.", **more}
+
+
+def sizes(path):
+    return tuple(data.load_dialogues(Settings(data=str(path))).num_rows.values())
+
+
+def test_capital_and_padded_column_names_are_recognised_all_of_them(tmp_path):
+    parts = ["train"] * 50 + ["validation"] * 10 + ["test"] * 40
+    lines = [f"{i},Ana: Hi {i},Good {i},Fine {i},{part}" for i, part in enumerate(parts)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["ID, Dialogue ,Summary1,Summary2,Split", *lines]))
+    found = data.load_dialogues(Settings(data=str(path)))
+    assert tuple(found.num_rows.values()) == (50, 10, 40)
+    assert data.references(found["test"][0]) == ["Good 60", "Fine 60"]
+
+
+def test_the_cure_for_foreign_columns_reads_what_the_person_named(tmp_path):
+    for part, (start, stop) in {"train": (0, 20), "dev": (20, 24), "test": (24, 30)}.items():
+        (tmp_path / f"{part}.csv").write_text("\n".join(["text,recap", *(f"A: {i},n {i}" for i in range(start, stop))]))
+    with pytest.raises(CourseError, match=r"no column 'dialogue' \(columns: text, recap\) and no column 'summary'") as error:
+        sizes(tmp_path)
+    cure = str(error.value).partition("COURSE_DATA=")[2].replace("dialogue=its_name", "dialogue=text")
+    assert sizes(cure.replace("summary=its_name", "summary=recap")) == (20, 4, 6)
+    assert sizes(f"{tmp_path}:dialogue = text; summary = recap") == (20, 4, 6)
+    with pytest.raises(CourseError, match=r"no column 'summary'.*dialogue=text,summary=its_name"):
+        sizes(f"{tmp_path}:dialogue=text")
+    assert columns.Reader("a", {"dialogue": "summary", "summary": "dialogue"})._renamed("row 1", talk(1))["summary"].startswith("Ana")
+
+
+@pytest.mark.parametrize("shape", ["columns", "cells", "splits", "ids", "data"])
+def test_json_in_any_common_shape_is_one_row_a_dialogue(tmp_path, shape):
+    rows = [talk(i) for i in range(120)]
+    bare = [{name: row[name] for name in ("dialogue", "summary")} for row in rows]
+    content = {
+        "columns": {name: [row[name] for row in bare] for name in bare[0]},
+        "cells": {name: {str(i): row[name] for i, row in enumerate(bare)} for name in bare[0]},
+        "splits": {"train": rows[:40], "validation": rows[40:45], "test": rows[45:]},
+        "ids": {row["id"]: cells for row, cells in zip(rows, bare)},
+        "data": {"data": rows, "errors": []},
+    }[shape]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = data.load_dialogues(Settings(data=str(tmp_path / "a.json")))
+    assert {row["summary"] for part in found.values() for row in part} == {row["summary"] for row in rows}
+    if shape == "splits":
+        assert tuple(found.num_rows.values()) == (40, 5, 75)
+
+
+def test_a_dialogue_whose_turns_are_a_list_is_one_row_of_json(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"dialogue": [{"speaker": 1, "text": "Hi"}], "summary": "They greet."}))
+    with pytest.raises(CourseError, match="too few dialogues"):
+        sizes(tmp_path / "a.json")
+
+
+def test_who_speaks_is_kept_or_its_loss_is_said(tmp_path, capsys):
+    def read(*turns):
+        write(tmp_path / "a.jsonl", [talk(i) | {"dialogue": [{"text": f"Hi {i}", **turns[0]}, *turns[1:]]} for i in range(120)])
+        return {text for part in data.load_dialogues(Settings(data=str(tmp_path / "a.jsonl"))).values() for text in part["dialogue"]}
+
+    assert "0: Hi 7\n1: Ho" in read({"speaker": 0}, {"speaker": 1, "text": "Ho"})
+    assert "Ana: Hi 7\nBo: Ho" in read({"Author": "Ana"}, {"author": "Bo", "text": "", "utterance": "Ho"})
+    assert "Ana: Hi 7" in read({"speaker": "Ana"}, {"speaker": "Bo", "text": None})
+    assert capsys.readouterr().out == ""
+    assert "Hi 7\nHo" in read({"who": "Ana"}, {"who": "Bo", "text": "Ho"})
+    assert "120 of 120 rows have turns without one of speaker" in capsys.readouterr().out
+
+
+def test_what_a_folder_holds_and_what_is_not_read_is_named(tmp_path, capsys):
+    write(tmp_path / "train.jsonl", [talk(i) for i in range(120)])
+    (tmp_path / "test.jsonl.gz").write_bytes(b"x")
+    (tmp_path / "._train.jsonl").write_bytes(b"x")
+    (tmp_path / "validation").mkdir()
+    sizes(tmp_path)
+    said = capsys.readouterr().out
+    assert "not read: test.jsonl.gz" in said and "not read: validation" in said and "._" not in said
+
+
+def test_parts_of_one_split_are_read_together(tmp_path):
+    for part in range(2):
+        write(tmp_path / f"train-0000{part}-of-00002.jsonl", [talk(i) for i in range(20 * part, 20 * part + 20)])
+    write(tmp_path / "dev.jsonl", [talk(50)])
+    write(tmp_path / "test.jsonl", [talk(60)])
+    assert sizes(tmp_path) == (40, 1, 1)
+    write(tmp_path / "train.jsonl", [talk(70)])
+    with pytest.raises(CourseError, match="two files for train"):
+        sizes(tmp_path)
+
+
+def test_a_files_name_and_its_rows_must_agree_on_the_split(tmp_path):
+    write(tmp_path / "train.jsonl", [talk(i, split="test" if i == 7 else "train") for i in range(30)])
+    write(tmp_path / "test.jsonl", [talk(60)])
+    with pytest.raises(CourseError, match="is the train split by its name, and a row says test"):
+        sizes(tmp_path)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_the_datasets_library_saved_is_read(tmp_path, several):
+    import datasets
+
+    parts = {"train_sft": range(40), "test_sft": range(40, 50)}
+    made = {name: datasets.Dataset.from_list([talk(i) for i in numbers]) for name, numbers in parts.items()}
+    (datasets.DatasetDict(made) if several else made["train_sft"]).save_to_disk(tmp_path / "saved")
+    assert sum(sizes(tmp_path / "saved")) == (50 if several else 40)
+
+
+def test_splits_that_mean_the_same_or_nothing_are_named(capsys):
+    from course_utils.data.dialogues import _read_splits
+
+    rows = [talk(1)]
+    assert set(_read_splits({"train": rows, "holdout": rows}, "org/x", {})) == {"train"}
+    assert "not read, since their names say no split: holdout" in capsys.readouterr().out
+    with pytest.raises(CourseError, match="two splits for test, test1 and test2"):
+        _read_splits({"train": rows, "test1": rows, "test2": rows}, "org/x", {})
+    with pytest.raises(CourseError, match="no split whose name says .*it has holdout"):
+        _read_splits({"holdout": rows}, "org/x", {})
+
+
+def test_references_beyond_three_are_counted_aloud_and_facts_are_not_lost(tmp_path, capsys):
+    write(tmp_path / "train.jsonl", [talk(i) | {"summary": ["a", "b", "c", "d"]} for i in range(20)])
+    write(tmp_path / "dev.jsonl", [talk(40) | {"id": f"d{n}", "summary": f"S{n}"} for n in range(5)])
+    facts = [{"question": "Is it?", "answer": "It"}]
+    write(tmp_path / "test.jsonl", [talk(60), talk(60) | {"id": "x", "summary": "B", "facts": facts}])
+    found = data.load_dialogues(Settings(data=str(tmp_path)))
+    said = capsys.readouterr().out
+    assert "20 of 20 rows have more than 3 references" in said and "2 further references are not kept" in said
+    assert found["test"][0]["facts"] == facts and data.references(found["test"][0]) == ["Bo says 60.", "B"]
+
+
+def test_the_same_dialogue_is_seen_in_two_splits_whatever_its_line_ends(tmp_path, capsys):
+    write(tmp_path / "train.jsonl", [talk(i) | {"dialogue": f"José: {i}?\r\nBo: Yes."} for i in range(20)])
+    write(tmp_path / "dev.jsonl", [talk(3)])
+    write(tmp_path / "test.jsonl", [talk(60) | {"dialogue": "Jose\u0301: 7?\nBo: Yes."}, talk(3) | {"id": "y"}])
+    data.load_dialogues(Settings(data=str(tmp_path)))
+    said = capsys.readouterr().out
+    assert "1 of 20 train dialogues stand in the test" in said and "1 of 1 validation dialogues stand in the test" in said
+
+
+def test_lists_and_empty_cells_as_tables_write_them(tmp_path):
+    rows = [talk(i) | {"dialogue": str([f"Ana: {i}?", "Bo: Yes."]), "summary": json.dumps([f"a {i}", "b"])} for i in range(120)]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = data.load_dialogues(Settings(data=str(path)))["train"][0]
+    assert re.fullmatch(r"Ana: \d+\?\nBo: Yes.", found["dialogue"]) and len(data.references(found)) == 2
+    assert columns._written_list("['Ana: Hi' 'Bo: Ho']") == "['Ana: Hi' 'Bo: Ho']"  # an array's print has lost its commas
+    assert columns._written_list("[laughs]") == "[laughs]"
+    write(tmp_path / "b.jsonl", [talk(i, summary2=float("nan"), topic=0, split=float("nan")) for i in range(120)])
+    found = data.load_dialogues(Settings(data=str(tmp_path / "b.jsonl")))["train"][0]
+    assert (found["summary2"], found["topic"]) == ("", "0")
+
+
+def test_long_cells_empty_last_cells_and_columns_that_stand_twice(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("id\tdialogue\tsummary\ttopic\n" + "\n".join(f"{i}\tAna: Hi {i}\tGood {i}\t" for i in range(120)) + "\n")
+    assert sum(sizes(path)) == 120
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["id,dialogue,summary", *(f"{i},{'Ana: Hi ' * (20_000 if i == 5 else 1)}{i},s" for i in range(120))]))
+    assert sum(sizes(path)) == 120
+    path.write_text("id,dialogue,summary,summary\n1,a,b,c")
+    with pytest.raises(CourseError, match="column 'summary' stands there twice"):
+        sizes(path)
+
+
+@pytest.mark.parametrize("source, words", [
+    ("https://example.org/datasets/org/name/viewer", "give the data set's id: COURSE_DATA=org/name$"),
+    ("https://example.org/calls.csv", "download the file"), ("~nobody-here/calls.csv", "home directory"),
+    ("x" * 3000 + ".csv", "File name too long.; write it in full"),
+])  # fmt: skip
+def test_what_is_no_path_is_refused_in_a_sentence(source, words):
+    with pytest.raises(CourseError, match=words) as error:
+        sizes(source)
+    assert len(str(error.value)) < 250

@@ -86,6 +86,15 @@ def test_labels_of_groups_may_be_anything_in_any_order():
     assert by_word == by_pair and by_word.n == 3
 
 
+def test_labels_may_be_a_list_of_tensors():
+    """As a data set in torch's format gives them."""
+    import torch
+
+    values, labels = [1.0, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1]
+    plain, wrapped = (metrics.interval(values, groups=g) for g in (labels, list(torch.tensor(labels))))
+    assert plain == wrapped and plain.n == 2
+
+
 def test_paired_interval_is_narrower_than_two_separate_ones():
     rng = np.random.default_rng(0)
     difficulty = rng.normal(0.3, 0.2, 50)

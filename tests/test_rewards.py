@@ -135,6 +135,17 @@ def test_missing_pairs_are_refused(chosen, rejected):
         rewards.train_reward_model(rewards.RewardModel(), chosen, rejected)
 
 
+def test_a_data_sets_columns_are_pairs_and_messages_are_not():
+    import datasets
+
+    found = datasets.Dataset.from_dict({"chosen": ["A calm reply.", "Thanks."], "rejected": ["You fool.", "Idiot."]})
+    assert len(rewards.train_reward_model(rewards.RewardModel(seed=0), found["chosen"], found["rejected"], epochs=1)) == 1
+    with pytest.raises(CourseError, match="join a list of messages"):
+        rewards.train_reward_model(None, [[{"role": "user", "content": "Hi"}]], ["Ho"])
+    with pytest.raises(ValueError, match="list of texts"):
+        rewards.word_list("You idiot")
+
+
 def test_the_ranking_form_shows_the_pairs_and_the_agreement():
     from course_utils import widgets
     from course_utils.exercises.reward import pairs_from_ranking

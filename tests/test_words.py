@@ -95,6 +95,26 @@ def test_what_counts_as_a_word_is_said_once(capsys):
     assert capsys.readouterr().out.count("ROUGE:") == 1
 
 
+def test_a_letter_of_another_script_does_not_change_how_bleu_cuts_words():
+    english = "Anna is going to a market for some bread and some milk the day after."
+    assert words.bleu_tokenizer([english] * 3 + [english + r" ¯\_(ツ)_/¯ 5 μm"]) == "13a"
+
+
+def test_that_the_encoder_reads_english_is_said_once_and_of_other_texts_only(capsys):
+    from course_utils.metrics.similarity import Embedder
+    from course_utils.models import load_encoder
+
+    embedder = Embedder(*load_encoder())
+    words._said.clear()
+    embedder.encode(["Zoë met Ana in the café at nine in the evening, and then both went home by bus."])
+    assert capsys.readouterr().out == ""
+    for _ in range(2):
+        embedder.encode([TEXTS["Hindi"], TEXTS["Thai"]])
+    assert capsys.readouterr().out.count("MiniLM was trained on English") == 1
+    with pytest.raises(ValueError, match="list of texts"):
+        embedder.encode("hello")
+
+
 @pytest.mark.parametrize("script, tokenizer", [
     ("Chinese", "zh"), ("Japanese", "char"), ("Thai", "char"), ("Russian", "intl"), ("Hindi", "intl"), ("Vietnamese", "13a"),
 ])  # fmt: skip

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..settings import CourseError
+from .columns import NAMES, split_of
 
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+csv.field_size_limit(2**31 - 1)  # a long dialogue is one cell; Python's limit is 131,072 characters
 POINTER = b"version https://git-lfs"  # what git leaves in place of a file that LFS holds
 
 
@@ -80,7 +82,7 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
-    """An array of objects, an object that holds just one such array, or JSONL under another name."""
+    """An array of objects, JSONL under another name, or an object in one of the forms of :func:`_rows_in`."""
     try:
         found = json.loads(text)
     except ValueError as error:
@@ -88,17 +90,36 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
             yield from _jsonl_rows(path, text)
             return
         raise CourseError(f"{path}, line {error.lineno}: not JSON ({error.msg}); repair it.") from error
+    except RecursionError as error:
+        raise CourseError(f"{path} is nested too deeply to be read; write an array of objects.") from error
     if isinstance(found, dict):
-        arrays = [value for value in found.values() if isinstance(value, list)]
-        found = arrays[0] if len(arrays) == 1 else [found]
+        found = _rows_in(found)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise CourseError(f"{path} is not an array of JSON objects; write one object per dialogue.")
     for number, row in enumerate(found, 1):
         yield f"row {number}", row
 
 
+def _rows_in(found: dict) -> list:
+    """Rows in an object: its columns (pandas' and datasets' ``to_dict``), its splits, rows by their ids, its one
+    array of objects, or else the object as the only row."""
+    values, known = list(found.values()), {name for names in NAMES.values() for name in names}
+    lists = bool(values) and all(isinstance(value, list) for value in values)
+    if lists and all(split_of(name) for name in found):
+        return [{**row, "split": name} if isinstance(row, dict) else row for name, rows in found.items() for row in rows]
+    columns = known & {name.strip().lower() for name in found}
+    if lists and len(columns) > 1 and len({len(value) for value in values}) == 1:
+        return [dict(zip(found, cells)) for cells in zip(*values)]
+    if values and all(isinstance(value, dict) for value in values):
+        if columns:  # each column a cell for each index
+            return [{name: cells.get(index) for name, cells in found.items()} for index in values[0]]
+        return [{"id": name, **row} for name, row in found.items()]
+    arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return arrays[0] if len(arrays) == 1 and "dialogue" not in columns else [found]
+
+
 def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dict]]:
-    reader = csv.reader(io.StringIO(text.rstrip(), newline=""), strict=True, delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text.rstrip(" \r\n"), newline=""), strict=True, delimiter=delimiter)
     header: list[str] = []
     line = 1  # where the row begins: a quoted dialogue goes over several lines
     while True:
@@ -117,7 +138,9 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dict
             )
         elif header:
             yield f"line {line}", dict(zip(header, cells))
-        header = header or cells
+        if not header:
+            header = cells
+            _refuse_twice(path, header)
         line = reader.line_num + 1
 
 
@@ -126,8 +149,17 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict]]:
     from pyarrow import parquet
 
     try:
+        _refuse_twice(path, parquet.read_schema(path).names)
         rows = parquet.read_table(path).to_pylist()
+    except (OverflowError, UnicodeDecodeError) as error:
+        raise CourseError(f"{path} holds a cell that cannot be read ({error}); write it without that column.") from error
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise CourseError(f"{path} is not a Parquet file, or is cut off; write it again.") from error
     for number, row in enumerate(rows, 1):
         yield f"row {number}", row
+
+
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
+    if twice:
+        raise CourseError(f"{path}: the column {twice[0]!r} stands there twice; rename or delete one of them.")

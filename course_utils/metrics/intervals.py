@@ -284,7 +284,8 @@ def _units(values, unit, groups) -> tuple[np.ndarray, np.ndarray, str]:
     if len(groups) != len(values):
         raise ValueError(f"{len(values)} values but {len(groups)} group labels.")
     numbers: dict = {}
-    labels = groups.tolist() if hasattr(groups, "tolist") else groups
+    # A list of tensors (datasets' "torch" format) holds labels that never equal one another.
+    labels = [label.item() if hasattr(label, "item") else label for label in groups]
     if any(label is None or label != label for label in labels):  # NaN differs from itself
         raise ValueError("Some group labels are missing: which unit do these rows belong to?")
     index = [numbers.setdefault(label, len(numbers)) for label in labels]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from .words import another_language, say_once
+
 
 class Embedder:
     """Sentence vectors by mean pooling over an encoder's last layer.
@@ -20,13 +22,23 @@ class Embedder:
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> torch.Tensor:
         """Unit vectors [texts, width] on the CPU, in the texts' order; long texts are cut at the model's limit.
 
+        Says once, where most texts are not English, that the embedded encoder cannot tell them apart: it knows a
+        few letters of other scripts, or nothing at all.
+
         Raises
         ------
         ValueError
-            for an empty list.
+            for an empty list, or one text instead of a list.
         """
+        if isinstance(texts, str):
+            raise ValueError("Give a list of texts: encode([text]), not encode(text).")
         if not texts:
             raise ValueError("There is nothing to encode: the list of texts is empty.")
+        if 2 * sum(map(another_language, texts)) > len(texts):
+            say_once(
+                "similarity: MiniLM was trained on English; of texts in another language its vectors, and what is found "
+                "by them, mean little (two sentences in Thai that share no word: 1.0)."
+            )
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         vectors = []
         for start in range(0, len(order), batch_size):

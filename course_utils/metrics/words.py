@@ -32,7 +32,7 @@ SPACED = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{Nd}}]--[\p{{Hangul}}ー{UNSPACED}]
 _JOINERS = regex.compile("[\u200c\u200d]")
 _LETTERS = regex.compile(r"[\p{L}\p{M}]")
 _OTHER_LETTERS = regex.compile(r"[[\p{L}\p{M}\p{Nd}]--[A-Za-z0-9]]", regex.V1)  # and digits
-_FOR_BLEU = (  # the first that occurs decides; sacrebleu's names
+_FOR_BLEU = (  # the first with a twentieth of the letters decides; sacrebleu's names
     ("char", regex.compile(rf"[[{UNSPACED}]--\p{{Han}}]", regex.V1)),
     ("zh", regex.compile(r"\p{Han}")),
     ("intl", regex.compile(r"[\p{L}--\p{Latin}]", regex.V1)),
@@ -72,7 +72,8 @@ def bleu_tokenizer(texts: Sequence[str]) -> str:
     ``flores`` tokenizers need downloads.
     """
     joined = "\n".join(texts)
-    return next((name for name, letters in _FOR_BLEU if letters.search(joined)), "13a")
+    enough = len(_LETTERS.findall(joined)) / 20  # a μ or a ツ in English texts is no other script
+    return next((name for name, letters in _FOR_BLEU if len(letters.findall(joined)) > enough), "13a")
 
 
 def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, str], dict]:
@@ -91,8 +92,8 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
         others = len(_OTHER_LETTERS.findall(both))
         if 100 * others <= len(_LETTERS.findall(both)):
             return english.score(reference, prediction)
-        if _another_language(reference):  # a garbled answer to an English text is none
-            _say_once(
+        if another_language(reference):  # a garbled answer to an English text is none
+            say_once(
                 "ROUGE: words are letters and digits of any script, single characters where a script "
                 "has no spaces (rouge_score alone keeps a to z and 0 to 9); only English is stemmed."
             )
@@ -101,7 +102,7 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
     return score
 
 
-def _another_language(text: str) -> bool:
+def another_language(text: str) -> bool:
     """More letters beyond a to z than loan words and names bring."""
     others = len(_OTHER_LETTERS.findall(text))
     return others > 2 and 30 * others > len(_LETTERS.findall(text))
@@ -139,7 +140,7 @@ def _stem(word: str) -> str:
 _said: set[str] = set()
 
 
-def _say_once(sentence: str) -> None:
+def say_once(sentence: str) -> None:
     """Print a sentence the first time it is asked for."""
     if sentence not in _said:
         _said.add(sentence)

@@ -14,6 +14,12 @@ from . import kvcache, progress
 from .decoding import check_parameters
 from .weights import quiet
 
+# Families of which the tests show that padding changes nothing; of others each model is asked itself.
+TESTED = ("llama",)
+TRIED_TOKENS = 3  # in each of the answers that are compared
+# Nats: rounding moves the log-probability of a short answer by less, padding taken for text by more.
+TOLERANCE, HALF_TOLERANCE = 1e-3, 0.25
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,6 +47,7 @@ class LLM:
         context = getattr(config, "max_position_embeddings", None)
         self.context: int | None = context if context and context > 0 else None
         self.can_share = self.family == "decoder-only" and _sees_everything(config)
+        self.can_pad: bool | None = None  # not yet found out: see _find_out
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.model.parameters())
@@ -119,6 +126,7 @@ class LLM:
             repetition_penalty=repetition_penalty, num_beams=num_beams,
         )  # fmt: skip
         rows = self.encode_all(prompts, max_new_tokens)
+        self._find_out()
         options = {
             "max_new_tokens": max_new_tokens, "do_sample": do_sample, "num_beams": num_beams,
             "repetition_penalty": repetition_penalty, "use_cache": True,
@@ -134,7 +142,8 @@ class LLM:
             progress.Bar("writing answers", len(order)) as bar,
         ):
             torch.manual_seed(seed)
-            alike = (lambda i: len(rows[i])) if soft_tokens(self.model) else (lambda i: 0)
+            apart = soft_tokens(self.model) or not self.can_pad
+            alike = (lambda i: len(rows[i])) if apart else (lambda i: 0)
             groups = [list(group) for _, group in itertools.groupby(order, alike)]
             done = 0
             for batch in (batch for group in groups for batch in _equal_parts(group, batch_size)):
@@ -169,6 +178,42 @@ class LLM:
                     "examples."
                 )
         return rows
+
+    def _find_out(self) -> None:
+        """May rows share the reading of their beginning (``can_share``), and stand beside longer ones (``can_pad``)?
+
+        Some models count padding as text: they take no position ids (MPT, the decoder of a BART) or no mask
+        (RWKV). So this very model answers two made-up prompts alone and side by side; what differs is not done.
+        """
+        if self.can_pad is not None or soft_tokens(self.model):
+            return
+        self.can_pad = True
+        if self.family == "encoder-decoder" or self.model.config.model_type in TESTED:
+            return
+        special = set(self.tokenizer.all_special_ids)
+        known = min(self.model.get_input_embeddings().num_embeddings, len(self.tokenizer))
+        ids = [i for i in range(0, known, max(1, known // 64)) if i not in special]
+        rows = [ids[:4] + ids[4:6], ids[:4] + ids[6:18]]  # a beginning that both share
+        if len(ids) < 18 or (self.context or 32) < 32:
+            return  # a toy
+        options = {
+            "max_new_tokens": TRIED_TOKENS, "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "use_cache": True,
+        }  # fmt: skip
+        ways, self.can_share = [(self.can_share, True), (False, True), (False, False)], False
+        with torch.random.fork_rng(devices=_cuda_devices()), quiet():
+            alone = [self._answer_batch([row], options, [])[0] for row in rows]
+            for self.can_share, self.can_pad in ways:
+                if not self.can_pad or self._agree(alone, rows, options):
+                    return
+
+    def _agree(self, alone: list[Answer], rows: list[list[int]], options: dict) -> bool:
+        try:
+            found = self._answer_batch(rows, options, [])
+        except (RuntimeError, TypeError, ValueError):  # a model that takes no cache from outside
+            return False
+        half = self.model.dtype != torch.float32 or torch.is_autocast_enabled(self.model.device.type)
+        near = HALF_TOLERANCE if half else TOLERANCE
+        return all(a.ids == b.ids and abs(a.log_prob - b.log_prob) < near for a, b in zip(alone, found))
 
     def _answer_batch(self, rows: list[list[int]], options: dict, processors: list) -> list[Answer]:
         device, pad = self.model.device, self.tokenizer.pad_token_id

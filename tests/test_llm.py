@@ -40,6 +40,23 @@ def mistral(**options):
     ))  # fmt: skip
 
 
+def without_position_ids(kind):
+    """Decoders that count what stands before a token, padding included, or that know no mask at all."""
+    import transformers as t
+
+    sizes = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    if kind == "mpt":
+        return t.MptForCausalLM(t.MptConfig(d_model=32, n_heads=4, n_layers=2, max_seq_len=128, **sizes))
+    if kind == "rwkv":
+        return t.RwkvForCausalLM(t.RwkvConfig(hidden_size=32, num_hidden_layers=2, context_length=128, **sizes))
+    if kind == "openai-gpt":  # takes no cache either
+        return t.OpenAIGPTLMHeadModel(t.OpenAIGPTConfig(n_embd=32, n_layer=2, n_head=4, n_positions=128, **sizes))
+    return t.BartForCausalLM(t.BartConfig(
+        d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=48, max_position_embeddings=128, is_decoder=True,
+        is_encoder_decoder=False, forced_eos_token_id=None, **sizes,
+    ))  # fmt: skip
+
+
 def alone(llm, prompt, new):
     """Greedy, one prompt, no cache: the likeliest token again and again."""
     ids, found = torch.tensor([llm.encode(prompt)]), []
@@ -64,13 +81,18 @@ def alone(llm, prompt, new):
         (lambda: mistral(sliding_window=4), "padding between a shared beginning and the rest uses up the window"),
         (lambda: mistral(sliding_window=None), "no window"),
         (lambda: mistral(sliding_window=None, use_cache=False), "a config saved after gradient checkpointing"),
+        (lambda: without_position_ids("mpt"), "a penalty for each column between two tokens, padding or not"),
+        (lambda: without_position_ids("rwkv"), "a recurrent network reads padding as text"),
+        (lambda: without_position_ids("openai-gpt"), "the first GPT has no cache"),
+        (lambda: without_position_ids("bart's decoder"), "positions are counted from the first column"),
     ],
-    ids=["bart", "window", "no window", "use_cache false"],
+    ids=["bart", "window", "no window", "use_cache false", "mpt", "rwkv", "openai-gpt", "bart's decoder"],
 )  # fmt: skip
 def test_a_batch_answers_what_each_prompt_is_answered_alone(make, why):
     llm = shaken(make())
-    found = [a.ids for a in llm.answer(PROMPTS, max_new_tokens=8)]
-    assert found == [alone(llm, prompt, 8) for prompt in PROMPTS], why
+    for prompts in (PROMPTS, PROMPTS[:3]):  # the first three share a beginning
+        found = [a.ids for a in llm.answer(prompts, max_new_tokens=8)]
+        assert found == [alone(llm, prompt, 8) for prompt in prompts], why
 
 
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])

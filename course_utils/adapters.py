@@ -62,13 +62,21 @@ def check_lora(model) -> None:
     Raises
     ------
     CourseError
-        for Mamba and its relatives: their layers compute past the weights that LoRA would change.
+        for Mamba and its relatives: their layers compute past the weights that LoRA would change; and for mixtures
+        of experts whose router is a linear layer by its class and gives several tensors (Phi-3.5-MoE, Llama 4; findings/peft_all_linear_router.sh).
     """
     if model.config.model_type in WITHOUT_LORA:
         raise CourseError(
             f"LoRA cannot adapt all linear layers of a {model.config.model_type} model: its fast path reads "
             "the weights of out_proj past the adapter; choose a transformer as COURSE_MODEL for this lab."
         )
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and "Router" in type(layer).__name__:
+            raise CourseError(
+                f"LoRA cannot adapt all linear layers of a {model.config.model_type} model: peft would take "
+                f'{name.split(".")[-1]}, which chooses between experts, for one; name layers of its attention, such as '
+                "target_modules=['q_proj', 'v_proj'], or choose another COURSE_MODEL."
+            )
 
 
 def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None) -> Path:

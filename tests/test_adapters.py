@@ -275,3 +275,17 @@ def test_a_model_that_lora_cannot_adapt_is_one_sentence(causal):
         adapters.check_lora(mamba)
     with pytest.raises(ValueError, match="incompatible"):  # if peft can by now, so can we
         get_peft_model(mamba, LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def test_a_mixture_of_experts_whose_router_lora_would_break_is_one_sentence():
+    from peft import LoraConfig, get_peft_model
+    from transformers import FalconConfig, FalconForCausalLM, PhimoeConfig, PhimoeForCausalLM
+
+    sizes = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    adapters.check_lora(FalconForCausalLM(FalconConfig(**sizes)))  # linear layers of its own, which are fine
+    mixture = PhimoeForCausalLM(PhimoeConfig(**sizes, intermediate_size=16, num_key_value_heads=2, num_local_experts=4))
+    with pytest.raises(CourseError, match="take router, which chooses between experts"):
+        adapters.check_lora(mixture)
+    broken = get_peft_model(mixture, LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM"))
+    with pytest.raises(AttributeError, match="dtype"):  # if peft can by now, so can we
+        broken(torch.tensor([[3, 4]]))

@@ -63,7 +63,8 @@ def check_lora(model) -> None:
     ------
     CourseError
         for Mamba and its relatives: their layers compute past the weights that LoRA would change; and for mixtures
-        of experts whose router is a linear layer by its class and gives several tensors (Phi-3.5-MoE, Llama 4; findings/peft_all_linear_router.sh).
+        of experts whose router is a linear layer by its class and gives several tensors (Phi-3.5-MoE, Llama 4;
+        findings/peft_all_linear_router.sh).
     """
     if model.config.model_type in WITHOUT_LORA:
         raise CourseError(

@@ -7,7 +7,8 @@
 # Seen      PhimoeTopKRouter and Llama4Router are subclasses of nn.Linear that return several tensors: get_peft_model
 #           takes them without a word, and the first forward pass raises
 #           AttributeError: 'tuple' object has no attribute 'dtype'
-# Cure      LoraConfig(target_modules="all-linear", exclude_modules=["router"])
+# Why       "all-linear" is the advice of most guides for an unknown model; the cure is
+#           LoraConfig(target_modules="all-linear", exclude_modules=["router"])
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

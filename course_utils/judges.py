@@ -123,6 +123,8 @@ def _load(name: str, label: str | None) -> Classifier:
             f"{asked} is a {kinds[0]}, which does not classify texts; choose a model for sequence "
             "classification."
         )
+    if config.problem_type == "regression":
+        raise CourseError(f"{asked} gives a number on a scale of its own, not the probability of a class; choose a classifier.")
     toxic = toxic_class(config.id2label, asked, label)
     check_weights(place, asked, torch.float32)
     with quiet():
@@ -146,4 +148,6 @@ def _load(name: str, label: str | None) -> Classifier:
         raise CourseError(
             f"{asked} has no padding token, so it cannot read texts of unlike length; choose another."
         )
+    # A decoder's judge reads the last token that is not padding, by its own idea of padding.
+    model.config.pad_token_id = model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return Classifier(model.eval(), tokenizer, toxic)

@@ -12,6 +12,7 @@ import torch
 
 from . import kvcache, progress
 from .decoding import check_parameters
+from .settings import CourseError
 from .weights import quiet
 
 # Families of which the tests show that padding changes nothing; of others each model is asked itself.
@@ -44,9 +45,11 @@ class LLM:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         config = model.config
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
-        context = getattr(config, "max_position_embeddings", None)
+        # Of a model that also sees or hears, the part that writes.
+        text = config if config.is_encoder_decoder else config.get_text_config()
+        context = getattr(text, "max_position_embeddings", None) or getattr(text, "max_encoder_position_embeddings", None)
         self.context: int | None = context if context and context > 0 else None
-        self.can_share = self.family == "decoder-only" and _sees_everything(config)
+        self.can_share = self.family == "decoder-only" and _sees_everything(text)
         self.can_pad: bool | None = None  # not yet found out: see _find_out
 
     def __repr__(self) -> str:
@@ -58,15 +61,36 @@ class LLM:
 
         ``messages`` is one user message, or ``[{"role": …, "content": …}, …]``. A model without a
         chat template (FLAN-T5) gets the contents, a blank line between two of them.
+
+        Raises
+        ------
+        CourseError
+            if the model's template refuses the messages (some know no system role).
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         if self.tokenizer.chat_template is None:
             return "\n\n".join(message["content"] for message in messages)
-        return self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True,
-            enable_thinking=False,  # Qwen 3, SmolLM 3: a short answer leaves no room for thinking aloud
-        )
+        text = self._render(messages)
+        if messages[-1]["content"].strip() not in text:  # templates of models that also see ask for parts
+            parts = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+            in_parts = self._render(parts)
+            text = in_parts if messages[-1]["content"].strip() in in_parts else text
+        return text
+
+    def _render(self, messages: Sequence[dict]) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True,
+                enable_thinking=False,  # Qwen 3, SmolLM 3: a short answer leaves no room for thinking aloud
+            )  # fmt: skip
+        except (TemplateError, TypeError, ValueError) as error:
+            raise CourseError(
+                f"The chat template of {self.name} does not take these messages ({error}); leave a system message out, let "
+                "user and assistant take turns, or write the prompt as plain text."
+            ) from error
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a prompt. A text that already begins with the BOS token gets no second one."""
@@ -171,6 +195,8 @@ class LLM:
                     "the model has no embedding for: its tokenizer was enlarged and the model was not."
                 )
             asked = soft + len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
+            if self.family == "encoder-decoder" and self.context and max_new_tokens > self.context:
+                raise ValueError(f"max_new_tokens={max_new_tokens} is more than this model's {self.context:,} positions.")
             if self.context and asked > self.context:
                 raise ValueError(
                     f"Prompt {number} has {soft + len(row):,} tokens; with max_new_tokens={max_new_tokens} it "
@@ -320,6 +346,10 @@ def soft_tokens(model) -> int:
 
 def _sees_everything(config) -> bool:
     """Does every layer attend to all that came before? A window would be used up by padding in between."""
+    if (getattr(config, "rope_parameters", None) or {}).get("rope_type") == "longrope":
+        return False  # positions turn by the longest row of a batch: what is read first would be read otherwise
+    if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo
+        return False
     layers = getattr(config, "layer_types", None)
     if layers is None:  # Mistral's config says it without naming its layers
         return getattr(config, "sliding_window", None) is None

@@ -38,6 +38,7 @@ __all__ = [
 # Weights, the inputs of the largest layers and a loader's copies, as a multiple of the weights.
 MEMORY_FACTOR = 1.5
 
+ADAPTER = "adapter_model.safetensors"
 POINTER = b"version https://git-lfs"  # what git leaves in place of a file that LFS holds
 
 # peft asks transformers for an attribute under its old name, once for every model it wraps.
@@ -72,6 +73,8 @@ def place_of(name: str, variable: str = "COURSE_MODEL", settings: Settings | Non
         return path
     if name == GEMMA.name:
         return prepare(settings, GEMMA)
+    if name == SMOLLM2.name:  # what save_adapter writes as the base
+        return prepare(settings)
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise CourseError(
             f"{variable}={name} does not exist; check its spelling, or unset it to use the embedded model."
@@ -154,15 +157,54 @@ def _base_of(name: str, base: str) -> Path:
 
 
 def _with_adapter(model, place: Path, name: str):
+    """The model with the adapter merged into it; what is not whole, or would be another model after, is refused."""
     from peft import PeftModel
 
+    asked = f"The adapter COURSE_MODEL={name}"
+    if (place / ADAPTER).is_file():
+        check_file(place / ADAPTER)
     try:
-        return PeftModel.from_pretrained(model, place).merge_and_unload()
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        tuned = PeftModel.from_pretrained(model, place).eval()
+    except Exception as error:  # peft and torch raise many kinds
+        raise CourseError(f"{asked} does not fit its base {model.config.name_or_path}: {_in_a_line(error)}") from error
+    if any(config.is_prompt_learning for config in tuned.peft_config.values()):
+        raise CourseError(f"{asked} is a soft prompt, which cannot be merged; load it with adapters.load_adapter.")
+    if (place / ADAPTER).is_file() and (wrong := _unlike(tuned, place / ADAPTER)):
+        raise CourseError(f"{asked} is not whole, or made for another model: {wrong}; save it again.")
+    before = _logits(tuned)
+    merged = tuned.merge_and_unload()
+    if not torch.allclose(before, _logits(merged), atol=0.05 * before.abs().max().item()):
         raise CourseError(
-            f"The adapter COURSE_MODEL={name} does not fit its base {model.config.name_or_path}: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
+            f"{asked} cannot be merged into its base (it changes a table that two layers share, or repeats layers); "
+            "load it with adapters.load_adapter."
+        )
+    return merged
+
+
+def _unlike(tuned, file: Path) -> str:
+    """Where the names in an adapter's file are not those of the model with it; peft goes on without a word."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as weights:
+        kept = {key.replace(".default.", ".") for key in weights.keys()}
+    needed, allowed = (set(get_peft_model_state_dict(tuned, save_embedding_layers=also)) for also in (False, True))
+    for names, what in ((needed - kept, "is missing"), (kept - allowed, "has no place")):
+        if names:
+            return f"{min(names)} {what}" + (f", and {len(names) - 1} more" if len(names) > 1 else "")
+    return ""
+
+
+@torch.inference_mode()
+def _logits(model) -> torch.Tensor:
+    """What the model says to a few tokens, float32."""
+    ids = torch.arange(3, 11)[None] % model.config.get_text_config().vocab_size
+    more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    return model(input_ids=ids, **more).logits.float()
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _load_weights(place: Path, name: str, dtype: torch.dtype):
@@ -175,10 +217,16 @@ def _load_weights(place: Path, name: str, dtype: torch.dtype):
         model, report = auto.from_pretrained(
             place, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except ImportError as error:  # quantised by GPTQ, AWQ and others
         raise CourseError(
-            f"The weights of COURSE_MODEL={name} do not fit its config.json: {str(error).splitlines()[0]}"
+            f"COURSE_MODEL={name} needs a library that is not here ({_in_a_line(error)}); choose the same model with plain "
+            "weights in 32 or 16 bits."
         ) from error
+    except Exception as error:  # the library raises many kinds
+        raise CourseError(f"The weights of COURSE_MODEL={name} do not fit its config.json: {_in_a_line(error)}") from error
+    unused = sorted(report["unexpected_keys"])
+    if unused:
+        print(f"{name}: {len(unused)} weights of its file have no place by its config.json and are not used, {unused[0]} first")
     missing = sorted(report["missing_keys"])
     if missing:  # the library fills them with random numbers and goes on
         raise CourseError(
@@ -215,7 +263,7 @@ def read_config(place: Path, asked: str):
         raise CourseError(f"The folder {asked} holds no config.json; is it a saved model?")
     try:
         return AutoConfig.from_pretrained(place, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the library raises many kinds
         if '"auto_map"' in file.read_text(encoding="utf-8", errors="replace"):
             raise CourseError(
                 f"{asked} needs code of its own to be read (auto_map in its config.json), "
@@ -251,8 +299,6 @@ def _generator_config(place: Path, name: str):
 
 def _check_files(place: Path, asked: str) -> None:
     """Every weights file is one, and whole; a pickle is refused with what to do instead."""
-    from safetensors import SafetensorError, safe_open
-
     files = sorted(place.glob("*.safetensors"))
     if not files and list(place.glob("pytorch_model*.bin")):
         raise CourseError(
@@ -262,43 +308,54 @@ def _check_files(place: Path, asked: str) -> None:
     if not files:
         raise CourseError(f"{asked} has no readable safetensors weights.")
     for path in files:
-        with path.open("rb") as file:
-            if file.read(len(POINTER)) == POINTER:
-                raise CourseError(
-                    f"{path} is a git-lfs pointer, not the weights; run: git lfs pull"
-                )
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except SafetensorError as error:
-            raise CourseError(
-                f"{path} is cut off or damaged ({error}); fetch or save it again."
-            ) from error
+        check_file(path)
+
+
+def check_file(path: Path) -> None:
+    """Nothing, if this is a safetensors file, and whole.
+
+    Raises
+    ------
+    CourseError
+        with what to do.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise CourseError(f"{path} is a git-lfs pointer, not the weights; run: git lfs pull")
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except SafetensorError as error:
+        raise CourseError(f"{path} is cut off or damaged ({error}); fetch or save it again.") from error
 
 
 def _name_special_tokens(model, tokenizer, name: str) -> None:
     """One end token and one padding token that model and tokenizer agree on; nothing else by default."""
     from transformers import GenerationConfig
 
-    own = model.generation_config
-    ends = next(
-        (e for e in (own.eos_token_id, getattr(model.config, "eos_token_id", None), tokenizer.eos_token_id) if e is not None),
-        None,
-    )
-    if ends is None:
+    own, rows = model.generation_config, model.get_input_embeddings().num_embeddings
+    named = [own.eos_token_id, getattr(model.config, "eos_token_id", None), tokenizer.eos_token_id]
+    lists = [list(ids) if isinstance(ids, (list, tuple)) else [ids] for ids in named]
+    # GPT2Config's default end lies beyond a smaller vocabulary: it would never come.
+    ends = next(filter(None, ([i for i in ids if i is not None and 0 <= i < rows] for ids in lists)), [])
+    if not ends:
         raise CourseError(
             f"COURSE_MODEL={name} has no end token, so no answer would ever stop; write eos_token_id into "
             "its generation_config.json."
         )
-    first = ends[0] if isinstance(ends, list) else ends
-    if tokenizer.eos_token_id is None:
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(first)
-    rows = model.get_input_embeddings().num_embeddings
+    if tokenizer.eos_token_id is None or tokenizer.eos_token_id >= rows:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0])
+    if tokenizer.eos_token_id not in ends:
+        ends.append(tokenizer.eos_token_id)  # training ends an answer with it
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
         tokenizer.pad_token = tokenizer.eos_token  # padding is masked: which token it is plays no role
     starts = (own.decoder_start_token_id, getattr(model.config, "decoder_start_token_id", None))
+    if model.config.is_encoder_decoder:  # T5 begins with its padding token, and not every config says so
+        starts += (own.bos_token_id, getattr(model.config, "pad_token_id", None))
     model.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=own.bos_token_id, eos_token_id=ends if ends[1:] else ends[0], pad_token_id=tokenizer.pad_token_id,
         decoder_start_token_id=next((start for start in starts if start is not None), None),
     )  # fmt: skip
 

@@ -128,3 +128,31 @@ def test_what_cannot_judge_is_one_sentence(saved, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: (_ for _ in ()).throw(OSError("no")))
     with pytest.raises(CourseError, match="COURSE_JUDGE=org/name cannot be read"):
         judge("org/name", "hate")
+
+
+def test_a_decoders_judge_reads_padding_as_its_tokenizer_does_and_a_scale_is_refused(tmp_path):
+    from conftest import make_tokenizer
+    from transformers import LlamaForSequenceClassification
+
+    classes = {"id2label": {0: "neutral", 1: "toxic"}, "label2id": {"neutral": 0, "toxic": 1}}
+    torch.manual_seed(0)
+    model = LlamaForSequenceClassification(LlamaConfig(
+        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        initializer_range=0.5, pad_token_id=None, **classes,
+    ))  # fmt: skip
+    tokenizer = make_tokenizer()
+    tokenizer.pad_token = "<unk>"
+    model.save_pretrained(tmp_path / "decoder")
+    tokenizer.save_pretrained(tmp_path / "decoder")
+    judge = judges._load(str(tmp_path / "decoder"), None)
+    texts = ["w3 w4 w5 w6 w7 w8 w9", "w10 w11"]
+    with torch.no_grad():
+        assert torch.allclose(judge(texts), torch.cat([judge([text]) for text in texts]), atol=1e-3)
+    scale = BertForSequenceClassification(BertConfig(
+        vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=1,
+        problem_type="regression",
+    ))  # fmt: skip
+    scale.save_pretrained(tmp_path / "scale")
+    tokenizer.save_pretrained(tmp_path / "scale")
+    with pytest.raises(CourseError, match="a number on a scale of its own"):
+        judges._load(str(tmp_path / "scale"), None)

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -177,3 +178,135 @@ def test_a_path_in_the_home_folder_and_one_that_does_not_exist(tmp_path, llama, 
     for name in ("~/yours", "./yours", "/no/such/folder"):
         with pytest.raises(CourseError, match="does not exist"):
             models.load_llm(Settings(model=name))
+
+
+# ---------------------------------------------------------------- adapters as COURSE_MODEL
+
+
+def adapted(tmp_path, base, rename=None, keep=lambda key: True, **config):
+    """The folder of a LoRA adapter with other weights than zeros, and its model."""
+    from safetensors.torch import load_file, save_file
+
+    tuned = get_peft_model(LlamaForCausalLM.from_pretrained(base), LoraConfig(r=2, **{"target_modules": ["q_proj"], **config}))
+    torch.manual_seed(1)
+    for p in tuned.parameters():
+        if p.requires_grad:
+            p.data.normal_(0, 0.3)
+    folder = tmp_path / "adapter"
+    tuned.eval().save_pretrained(folder)
+    file = folder / "adapter_model.safetensors"
+    save_file({(rename or str)(key): value for key, value in load_file(file).items() if keep(key)}, file)
+    return tuned, folder
+
+
+def place(folder, model, tokenizer=None):
+    return Path(save(folder, model, tokenizer).model)
+
+
+def load(folder):
+    return models.load_llm(Settings(model=str(folder)))
+
+
+@pytest.mark.parametrize("spoil", [
+    {"rename": lambda key: f"module.{key}"}, {"rename": lambda key: key.replace("model.layers", "model.language_model.layers")},
+    {"keep": lambda key: "layers.0" in key},
+])  # fmt: skip
+def test_an_adapter_whose_names_do_not_fit_is_not_taken_for_none(tmp_path, llama, spoil):
+    base = place(tmp_path / "base", llama)
+    with pytest.raises(CourseError, match="is not whole, or made for another model: .* is missing"):
+        load(adapted(tmp_path, base, **spoil)[1])
+
+
+def test_a_merge_that_would_change_the_model_is_refused(tmp_path, llama):
+    plain, shared = place(tmp_path / "base", llama), llama.config
+    shared.tie_word_embeddings = True
+    torch.manual_seed(0)
+    shared = place(tmp_path / "shared", LlamaForCausalLM(shared))
+    ids = torch.tensor([[5, 6, 7]])
+    tuned, folder = adapted(tmp_path, plain, target_modules=["q_proj", "v_proj"])
+    with torch.no_grad():
+        assert torch.allclose(load(folder).model(ids).logits, tuned(ids).logits, atol=1e-4)
+    with pytest.raises(CourseError, match="cannot be merged into its base"):
+        load(adapted(tmp_path, shared, target_modules=["q_proj", "lm_head"])[1])
+
+
+def test_a_damaged_adapter_a_soft_prompt_and_our_own_adapters(tmp_path, llama):
+    from peft import PromptTuningConfig
+
+    from course_utils import adapters
+
+    base = place(tmp_path / "base", llama)
+    folder = adapted(tmp_path, base)[1]
+    (folder / "adapter_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(CourseError, match="git lfs pull"):
+        load(folder)
+    soft = get_peft_model(LlamaForCausalLM.from_pretrained(base), PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"))
+    soft.save_pretrained(tmp_path / "soft")
+    with pytest.raises(CourseError, match="is a soft prompt, which cannot be merged"):
+        load(tmp_path / "soft")
+    assert load(adapters.HERE / "summary").context == 8192  # its base is the course's model, by name
+
+
+# ---------------------------------------------------------------- configs that lead astray
+
+
+def test_quantised_and_unknown_configs_are_one_sentence(tmp_path, llama):
+    folder = place(tmp_path / "m", llama)
+    kept = json.loads((folder / "config.json").read_text())
+    for more, words in (
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 32}}, "needs a library .* plain weights"),
+        ({"hidden_act": "novel"}, "do not fit its config.json: .*novel"), ({"num_attention_heads": None}, "cannot read the config.json"),
+    ):  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(kept | more))
+        with pytest.raises(CourseError, match=words):
+            load(folder)
+
+
+def test_weights_that_the_config_has_no_place_for_are_named(tmp_path, llama, capsys):
+    folder = place(tmp_path / "m", llama)
+    kept = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(kept | {"num_hidden_layers": 1}))
+    load(folder)
+    assert "have no place by its config.json and are not used, model.layers.1" in capsys.readouterr().out
+
+
+def test_training_ends_an_answer_where_generation_stops(tmp_path, llama):
+    tokenizer = make_tokenizer()
+    tokenizer.eos_token = "w50"
+    llm = load(place(tmp_path / "m", llama, tokenizer))
+    assert llm.tokenizer.eos_token_id in llm.model.generation_config.eos_token_id
+    tokenizer.add_tokens(["extra"])
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>"})  # and the model was not enlarged
+    llm = load(place(tmp_path / "n", llama, tokenizer))
+    assert llm.tokenizer.eos_token_id == llm.model.generation_config.eos_token_id == 2
+
+
+def test_windows_of_nested_and_old_configs_are_seen():
+    import transformers as t
+
+    sizes = {"vocab_size": 60, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    text = t.Gemma3TextConfig(**sizes, num_hidden_layers=6, num_key_value_heads=2, head_dim=8, sliding_window=8, max_position_embeddings=99)
+    eyes = t.SiglipVisionConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
+    seeing = t.Gemma3ForConditionalGeneration(t.Gemma3Config(
+        text_config=text.to_dict(), vision_config=eyes.to_dict(), mm_tokens_per_image=4, image_token_index=59, boi_token_index=58, eoi_token_index=57,
+    ))  # fmt: skip
+    neo = t.GPTNeoForCausalLM(t.GPTNeoConfig(
+        vocab_size=60, hidden_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], window_size=8,
+    ))  # fmt: skip
+    llm = models.LLM(seeing, make_tokenizer(), "seeing")
+    assert llm.context == 99 and not llm.can_share and not models.LLM(neo, make_tokenizer(), "neo").can_share
+
+
+@pytest.mark.parametrize("template, found", [
+    ("{% for m in messages %}{% for c in m.content %}{{ c['text'] }}{% endfor %}{% endfor %}", "w9"),
+    ("{{ raise_exception('System role not supported') }}", "does not take these messages .System role not supported"),
+])  # fmt: skip
+def test_templates_that_ask_for_parts_or_refuse(tmp_path, llama, template, found):
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = template
+    llm = load(place(tmp_path / "m", llama, tokenizer))
+    if "refuse" in template or "raise" in template:
+        with pytest.raises(CourseError, match=found):
+            llm.chat("w9")
+    else:
+        assert llm.chat("w9") == found

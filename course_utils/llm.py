@@ -196,7 +196,10 @@ class LLM:
                 )
             asked = soft + len(row) + (max_new_tokens if self.family == "decoder-only" else 0)
             if self.family == "encoder-decoder" and self.context and max_new_tokens > self.context:
-                raise ValueError(f"max_new_tokens={max_new_tokens} is more than this model's {self.context:,} positions.")
+                raise ValueError(
+                    f"max_new_tokens={max_new_tokens} is more than the {self.context:,} positions of this model's decoder: "
+                    "lower it."
+                )
             if self.context and asked > self.context:
                 raise ValueError(
                     f"Prompt {number} has {soft + len(row):,} tokens; with max_new_tokens={max_new_tokens} it "

@@ -114,6 +114,11 @@ def test_a_soft_prompt_takes_room_in_the_context_window(causal):
         llm.answer(["w3 " * 20], max_new_tokens=llm.context - 22)
 
 
+def test_an_answer_longer_than_a_decoders_positions_is_refused():
+    with pytest.raises(ValueError, match="more than the 64 positions .* lower it"):
+        shaken(bart()).answer(["w3 w4"], max_new_tokens=65)
+
+
 def test_only_a_model_whose_layers_see_everything_shares_its_prompts():
     assert shaken(mistral(sliding_window=None)).can_share
     assert not shaken(mistral(sliding_window=4)).can_share

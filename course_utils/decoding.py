@@ -120,6 +120,30 @@ def sample(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
     return torch.multinomial(flat, 1, generator=generator).reshape(probabilities.shape[:-1])
 
 
+class Grammar:
+    """A logits processor: leaves the likeliest token after which the text may still become a match.
+
+    For greedy decoding only. `pattern` is compiled by the package ``regex``, which knows partial matches.
+    """
+
+    def __init__(self, pattern, tokenizer):
+        self.pattern, self.tokenizer, self.start = pattern, tokenizer, None
+
+    def __call__(self, ids, scores):  # ids [rows, positions], scores [rows, vocabulary]
+        self.start = self.start or ids.shape[1]  # the prompt ends here
+        masked = torch.full_like(scores, -torch.inf)
+        for row, order in enumerate(scores.argsort(descending=True).tolist()):
+            written = self.tokenizer.decode(ids[row, self.start :], skip_special_tokens=True)
+            masked[row, self.choose(written, order)] = 0
+        return masked
+
+    def choose(self, written, order):
+        if self.pattern.fullmatch(written):  # complete: only the end may follow
+            return self.tokenizer.eos_token_id
+        texts = ((n, written + self.tokenizer.decode([n])) for n in order)
+        return next(n for n, text in texts if self.pattern.fullmatch(text, partial=True))
+
+
 def generate(
     next_logits: Callable[[Tensor], Tensor],
     ids: Tensor,

@@ -152,7 +152,7 @@ PARTS = ("**Prerequisites** ", "**Needs** ", "**Study time** ")
 def study_line(notebook) -> str:
     """The opening's sentence about minutes, rounded to five."""
     main, deeper = (5 * round(load.minutes / 5) for load in study(notebook))
-    more = f", and {deeper} more for the sections headed *Deeper*: read them later, but run their cells"
+    more = f", and {deeper} more for the sections headed *Deeper*, which you may skip"
     return f"**Study time** about {main} minutes{more if deeper else ''}."
 
 

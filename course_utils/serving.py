@@ -215,3 +215,16 @@ def live_or_recorded(ways: Sequence[str] = (PLAIN, ENGINE), run: Callable[..., d
 
 if __name__ == "__main__":
     print("\n" + json.dumps(measure(*sys.argv[1:], json.load(sys.stdin))))
+
+
+def timetable(lengths, slots):
+    """For each request its slot and its first step, both from 0, under continuous batching.
+
+    ``lengths[i]`` is the number of steps of request *i*. All wait at step 0, in this order.
+    """
+    free, table = [0] * slots, []
+    for n in lengths:
+        slot = free.index(min(free))
+        table.append((slot, free[slot]))
+        free[slot] += n
+    return table

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import regex
 import torch
 from transformers import (
     RepetitionPenaltyLogitsProcessor,
@@ -159,3 +160,24 @@ def test_bad_parameters_say_what_to_do(bad, words):
     with pytest.raises(ValueError) as error:
         decoding.check_parameters(**bad)
     assert words in str(error.value)
+
+
+class Letters:
+    """A tokenizer of single letters; token 0 is the end."""
+
+    eos_token_id = 0
+
+    def decode(self, ids, skip_special_tokens=False):
+        return "".join("$abc"[i] for i in ids if i or not skip_special_tokens)
+
+
+def test_a_grammar_leaves_the_likeliest_token_that_fits_and_the_end_only_where_it_may_end():
+    grammar = decoding.Grammar(regex.compile("a(b|c)"), Letters())
+    scores = torch.tensor([[4.0, 1.0, 3.0, 2.0], [0.0, 1.0, 2.0, 3.0]])
+    prompt = torch.tensor([[3, 3], [3, 3]])
+    assert grammar(prompt, scores).argmax(1).tolist() == [1, 1]
+    begun = torch.tensor([[3, 3, 1], [3, 3, 1]])
+    left = grammar(begun, scores)
+    assert left.argmax(1).tolist() == [2, 3] and torch.isinf(left).sum() == 6
+    done = torch.tensor([[3, 3, 1, 2], [3, 3, 1, 3]])
+    assert grammar(done, scores).argmax(1).tolist() == [0, 0]

@@ -88,7 +88,7 @@ def _test_few_shot(few_shot):
         raise Wrong('Mark every answer the same way, with "Summary:" once after each dialogue.')
     for row in examples:
         if f"{row['dialogue']}\nSummary: {row['summary']}\n" not in prompt:
-            raise Wrong("Each example: its dialogue, a new line, 'Summary: ' and its summary; the next block begins on a new line.")
+            raise Wrong("Each example: its dialogue, a new line, 'Summary: ' with a blank behind the colon, its summary, and an empty line before the next block.")
     if f"{target}\nSummary:" not in prompt:
         raise Wrong("In the last block, too, 'Summary:' stands on a line of its own.")
     if not prompt.lstrip().startswith(examples[0]["dialogue"]):
@@ -391,6 +391,7 @@ SOFTMAX_SLIPS = [
      lambda z, t: _plain(z / t).nan_to_num(0.5)),
     ("You subtract the mean: a logit far above it still overflows.", lambda z, t: _plain(z / t - (z / t).mean())),
     ("You subtract the smallest: the largest then overflows all the sooner.", lambda z, t: _plain(z / t - (z / t).min())),
+    ("You subtract the first logit: a larger one that stands later still overflows.", lambda z, t: _plain(z / t - z[0] / t)),
     ("You subtract the largest *unscaled* logit: at a low temperature the scaled ones still overflow.", lambda z, t: _plain(z / t - z.max())),
 ]  # fmt: skip
 
@@ -402,9 +403,11 @@ def _test_softmax_at(softmax_at):
         ("", (logits, 2.0)),
         ("", (torch.tensor([0.3, -1.7, 0.9, 0.9, -0.2]), 0.7)),
         ("large logits", (torch.tensor([1000.0, 999.0]), 1.0)),
+        ("a small logit between large ones", (torch.tensor([120.0, 0.0, 120.0]), 1.0)),
         ("one large logit", (torch.tensor([300.0, 2.0, 1.0, 299.5]), 1.5)),
         ("very negative logits", (torch.tensor([-1000.0, -1001.0, -999.5]), 1.0)),
         ("a low temperature", (torch.tensor([60.0, -60.0, 59.9]), 0.1)),
+        ("the largest logit last", (torch.tensor([0.0, 1000.0]), 1.0)),
     ]
     cases.compare(softmax_at, softmax_at_of_reference, tries, SOFTMAX_SLIPS)
     cases.without(
@@ -808,7 +811,7 @@ EXERCISES = [
         "Look at paired's arguments: one of them says which rows belong together.",
     ), returns=INTERVAL),
     Exercise("lab1.6", "softmax with temperature", softmax_at, _test_softmax_at, (
-        "Divide the logits by T, exponentiate, divide by the sum.",
+        "Divide the logits by T, exponentiate, divide by the sum; but first subtract a number that keeps every exponent small.",
         "For large logits: e^(a-c) / e^(b-c) = e^a / e^b, so you may subtract any c from all of them. Which c makes every exponent at most 0?",
     ), returns=answers.tensor),
     Exercise("lab1.8", "top-p for one row", top_p_row, _test_top_p_row, (

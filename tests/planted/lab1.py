@@ -244,7 +244,8 @@ PLANTED = {
     ],
     "lab1.2": [
         (lambda e, d: block(e, d, tail=""), "nothing more"),
-        (lambda e, d: "".join(f"{x['dialogue']}\nSummary: {x['summary']}" for x in e) + d + "\nSummary:", "begins on a new line"),
+        (lambda e, d: "".join(f"{x['dialogue']}\nSummary: {x['summary']}" for x in e) + d + "\nSummary:", "an empty line before the next"),
+        (lambda e, d: block(e, d).replace("Summary: ", "Summary:"), "a blank behind the colon"),
         (lambda e, d: block(e, d).replace(d + "\nSummary:", d + " Summary:"), "line of its own"),
         (lambda e, d: "\n\n".join([x["dialogue"] for x in e] + [d + "\nSummary:"]), "unanswered"),
         (lambda e, d: block([], d) + "\n\n" + block(e, "")[:-8], "open question comes first"),
@@ -325,6 +326,8 @@ PLANTED = {
         (lambda z, t: (z / t).exp() / (z / t).exp().sum(), "overflows"),
         (lambda z, t: (z / t).exp(), "add up to"),
         (lambda z, t: torch.softmax(z, 0), "no effect"),
+        (lambda z, t: (x := (z / t - (z / t).min()).exp()) / x.sum(), "subtract the smallest"),
+        (lambda z, t: (x := ((z - z[0]) / t).exp()) / x.sum(), "subtract the first"),
         (lambda z, t: (z / t - (z / t).mean()).exp() / (z / t - (z / t).mean()).exp().sum(), "subtract the mean"),
         (clamped(-1e9, 50), "Large logits"),
         (clamped(-80, 80), "Large logits"),

@@ -6,6 +6,7 @@ with *nothate* first and with *hate* first. Safetensors only, and no code of the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -148,6 +149,21 @@ def _load(name: str, label: str | None) -> Classifier:
         raise CourseError(
             f"{asked} has no padding token, so it cannot read texts of unlike length; choose another."
         )
+    tokens = tokenizer.get_vocab()
+    last = max(tokens, key=tokens.get)
+    if tokens[last] >= _embedded_tokens(model):
+        raise CourseError(
+            f"The tokenizer of {asked} holds {last!r}, a token that its model has no embedding for; save model and tokenizer "
+            "that belong together, or choose another."
+        )
     # A decoder's judge reads the last token that is not padding, by its own idea of padding.
     model.config.pad_token_id = model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return Classifier(model.eval(), tokenizer, toxic)
+
+
+def _embedded_tokens(model) -> float:
+    """Of how many tokens the model has an embedding; any number where it has no such table (CANINE)."""
+    try:
+        return model.get_input_embeddings().num_embeddings
+    except (NotImplementedError, AttributeError):
+        return math.inf

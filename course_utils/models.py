@@ -297,9 +297,30 @@ def _generator_config(place: Path, name: str):
     return config
 
 
+def weight_files(place: Path) -> list[Path]:
+    """The files that transformers reads a model's weights from, in order; empty where there are none.
+
+    What lies beside them is another copy (Mistral's ``consolidated.safetensors``) or belongs to something else.
+
+    Raises
+    ------
+    CourseError
+        if the index of several files is damaged.
+    """
+    named = json.loads((place / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
+    names = [named] if named else ["model.safetensors", "model.safetensors.index.json"]
+    file = next((place / name for name in names if (place / name).is_file()), None)
+    if file is None or file.suffix != ".json":
+        return [file] if file else []
+    try:
+        return sorted({place / name for name in json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CourseError(f"{file} is cut off or damaged ({error}); fetch or save it again.") from error
+
+
 def _check_files(place: Path, asked: str) -> None:
     """Every weights file is one, and whole; a pickle is refused with what to do instead."""
-    files = sorted(place.glob("*.safetensors"))
+    files = weight_files(place)
     if not files and list(place.glob("pytorch_model*.bin")):
         raise CourseError(
             f"{asked} has no readable safetensors weights, only a pickle, which could run "
@@ -321,6 +342,8 @@ def check_file(path: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():
+        raise CourseError(f"{path} is missing; fetch or save it again.")
     with path.open("rb") as file:
         if file.read(len(POINTER)) == POINTER:
             raise CourseError(f"{path} is a git-lfs pointer, not the weights; run: git lfs pull")
@@ -365,7 +388,7 @@ def _check_memory(place: Path, asked: str, dtype: torch.dtype) -> None:
     from safetensors import safe_open
 
     count = 0
-    for path in place.glob("*.safetensors"):
+    for path in weight_files(place):
         with safe_open(path, "pt") as file:  # its header says how many, and not how they are loaded
             count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
     weights = count * dtype.itemsize

@@ -143,6 +143,43 @@ def test_weights_that_are_not_there_whole_are_one_sentence(tmp_path, llama, spoi
         models.load_llm(settings)
 
 
+def shards(folder):
+    """The model's weights in several files with an index, instead of one."""
+    model = LlamaForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20KB")
+    return sorted(folder.glob("model-*.safetensors"))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_second_copy_of_the_weights_takes_no_memory(tmp_path, llama, monkeypatch, several):
+    import psutil
+
+    settings, folder = save(tmp_path / "m", llama), tmp_path / "m"
+    whole = (folder / "model.safetensors").read_bytes()
+    assert not several or len(shards(folder)) > 2
+    (folder / "consolidated.safetensors").write_bytes(whole)
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * len(whole)))
+    assert answers(settings) == greedy(llama, PROMPTS)
+    (folder / "consolidated.safetensors").write_bytes(whole[:100])  # nobody reads it
+    assert answers(settings) == greedy(llama, PROMPTS)
+
+
+def test_a_part_of_the_weights_that_is_missing_and_a_damaged_index_are_named(tmp_path, llama):
+    settings, folder = save(tmp_path / "m", llama), tmp_path / "m"
+    lost = shards(folder)[1]
+    lost.rename(folder / "consolidated.safetensors")
+    with pytest.raises(CourseError, match=f"{lost.name} is missing; fetch or save it again"):
+        models.load_llm(settings)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CourseError, match="index.json is cut off or damaged .'weight_map'"):
+        models.load_llm(settings)
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(CourseError, match="no readable safetensors weights"):
+        models.load_llm(settings)
+
+
 def test_a_model_that_lacks_weights_is_not_filled_with_random_ones(tmp_path, llama):
     settings = save(tmp_path / "m", llama, config={"num_hidden_layers": 3})
     with pytest.raises(CourseError, match="not whole: 9 of its weights are missing"):

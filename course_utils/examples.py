@@ -38,10 +38,7 @@ def encode_pair(llm: LLM, prompt: str, answer: str) -> Example:
     ``prompt`` is the text as the model sees it (see :meth:`LLM.chat`). Prompt and answer are
     tokenised apart, as they are when the model generates.
     """
-    tokenizer = llm.tokenizer
-    prompt_ids = llm.encode(prompt)
-    answer_ids = tokenizer(answer.strip(), add_special_tokens=False)["input_ids"]
-    answer_ids = [*answer_ids, tokenizer.eos_token_id]
+    prompt_ids, answer_ids = llm.encode(prompt), llm.encode_answer(answer)
     if llm.family == "encoder-decoder":
         return Example(prompt_ids, answer_ids)
     return Example([*prompt_ids, *answer_ids], [IGNORED] * len(prompt_ids) + answer_ids)
@@ -145,5 +142,5 @@ def encode_text(llm: LLM, texts: Sequence[str], max_length: int = 256) -> list[E
             raise CourseError(f"In the text {text!r} there is no token to predict; leave it out.")
         half = len(ids) // 2
         seq2seq = llm.family == "encoder-decoder"
-        examples.append(Example(ids[:half], ids[half:]) if seq2seq else Example(ids, ids))
+        examples.append(Example(ids[:half], [*llm.begins_with, *ids[half:]]) if seq2seq else Example(ids, ids))
     return examples

@@ -37,7 +37,7 @@ from .examples import (
     in_parts,
     make_batches,
 )
-from .llm import LLM, soft_tokens
+from .llm import LLM, decoder_start, soft_tokens
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
@@ -103,7 +103,9 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """
     plain = _plain(model)
     if model.config.is_encoder_decoder:
-        logits, labels = plain(**batch, use_cache=False).logits, batch["labels"]
+        labels = batch["labels"]
+        asked = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        logits = plain(**asked, decoder_input_ids=_decoder_inputs(plain, labels), use_cache=False).logits
     else:
         # A token is predicted one column before it: column c of the logits goes with label c + 1.
         labels = batch["labels"][:, 1:]
@@ -116,6 +118,15 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             logits = logits[:, columns]
     # Row by row: no copy of all logits is made.
     return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
+
+
+def _decoder_inputs(model, labels: torch.Tensor) -> torch.Tensor:
+    """What a decoder reads to predict each label: the token that answers begin after, then the labels but the last.
+
+    Where a label is ignored, what is read there plays no role: the padding token, as in the library.
+    """
+    known = labels.masked_fill(labels == IGNORED, model.config.pad_token_id or 0)
+    return torch.cat([torch.full_like(known[:, :1], decoder_start(model)), known[:, :-1]], 1)
 
 
 def _plain(model):

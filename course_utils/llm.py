@@ -103,6 +103,18 @@ class LLM:
             ids = ids[:-1]  # some tokenizers close every text: the answer must not begin after the end
         return ids
 
+    @property
+    def begins_with(self) -> list[int]:
+        """The token that the model's generation_config forces on each answer's beginning (the language that NLLB
+        or mBART writes), or nothing. It is part of an answer, and of what training reads as one."""
+        forced = self.model.generation_config.forced_bos_token_id
+        return [] if forced is None or self.family == "decoder-only" else [forced]
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Token ids of an answer as the model would write it: a forced beginning, the text, the end token."""
+        ids = self.tokenizer(text.strip(), add_special_tokens=False)["input_ids"]
+        return [*self.begins_with, *ids, self.tokenizer.eos_token_id]
+
     def generate(self, prompts: Sequence[str], **options) -> list[str]:
         """One answer text per prompt, in the prompts' order. Options as for :meth:`answer`."""
         return [answer.text for answer in self.answer(prompts, **options)]
@@ -245,6 +257,8 @@ class LLM:
         return all(a.ids == b.ids and abs(a.log_prob - b.log_prob) < near for a, b in zip(alone, found))
 
     def _answer_batch(self, rows: list[list[int]], options: dict, processors: list) -> list[Answer]:
+        from transformers import ForcedBOSTokenLogitsProcessor
+
         device, pad = self.model.device, self.tokenizer.pad_token_id
         can_share = self.can_share and options["num_beams"] == 1 and not soft_tokens(self.model)
         shared = _shared_length(rows) if can_share else 0
@@ -263,6 +277,9 @@ class LLM:
                 self.model, ids, mask, shared, options["max_new_tokens"]
             )
         record = _LogProbs() if options["num_beams"] == options["repetition_penalty"] == 1 else None
+        if self.begins_with:  # after the record, which notes the model's own probabilities
+            processors = [ForcedBOSTokenLogitsProcessor(*self.begins_with), *processors]
+            extra["forced_bos_token_id"] = None
         # The model's generation_config may hold defaults of its own: name every choice.
         output = self.model.generate(
             input_ids=ids, attention_mask=mask, pad_token_id=pad,
@@ -335,6 +352,17 @@ class _LogProbs:
         """Log-probabilities [rows, generated tokens]."""
         self._note(output[:, -1])
         return torch.stack(self.chosen, dim=1)
+
+
+def decoder_start(model) -> int:
+    """The token that an encoder-decoder's decoder reads before an answer: the one ``generate`` begins after.
+
+    The forward of some models puts another one there when it makes the decoder's input from labels (mBART and
+    PLBart the label's last).
+    """
+    own, config = model.generation_config, model.config
+    named = (own.decoder_start_token_id, getattr(config, "decoder_start_token_id", None), own.bos_token_id, config.pad_token_id)
+    return next(token for token in named if token is not None)
 
 
 def soft_tokens(model) -> int:

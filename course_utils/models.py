@@ -86,8 +86,9 @@ def load_llm(settings: Settings | None = None) -> LLM:
     """The language model the settings name, in evaluation mode, with its tokenizer.
 
     A folder that holds an adapter alone gets the base its adapter_config.json names, and is merged
-    into it. Of the model's own ``generation_config`` the ids of special tokens stay; its choices
-    (sampling, a shortest length, forbidden repetitions) go: each call names its own.
+    into it. Of the model's own ``generation_config`` the ids of special tokens stay, also the one that
+    answers are made to begin with; its choices (sampling, a shortest length, forbidden repetitions) go: each
+    call names its own.
 
     Raises
     ------
@@ -380,6 +381,7 @@ def _name_special_tokens(model, tokenizer, name: str) -> None:
     model.generation_config = GenerationConfig(
         bos_token_id=own.bos_token_id, eos_token_id=ends if ends[1:] else ends[0], pad_token_id=tokenizer.pad_token_id,
         decoder_start_token_id=next((start for start in starts if start is not None), None),
+        forced_bos_token_id=own.forced_bos_token_id if model.config.is_encoder_decoder else None,
     )  # fmt: skip
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from ..finetune import release_memory
-from ..models import LLM, Answer
+from ..llm import LLM, Answer, decoder_start
 from ..settings import CourseError
 from .rollout import Rollout
 
+NEVER = -1e4  # a logit: e to it is 0, and 0 times it too
 SAME = 1e-3  # nats: rounding moves a log-probability by less
 # Starts of LoRA that change the model's own weights, so that model and adapter together are what it was.
 MOVE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -91,6 +92,10 @@ class Policy:
         model = self.llm.model.eval()
         with model.disable_adapter() if reference else nullcontext():
             logits, hidden = self.forward(rollout)
+        if self.llm.begins_with:  # a forced token is no choice of the policy's: probability 1, and no gradient
+            first = torch.full_like(logits[:, :1], NEVER)
+            first[..., self.llm.begins_with] = 0
+            logits = torch.cat([first, logits[:, 1:]], 1)
         # detach: the value head learns from the hidden states and does not change them.
         return logits, self.value_head(hidden.detach().float()).squeeze(-1)
 
@@ -134,10 +139,7 @@ class Policy:
     def decoder_ids(self, rollout: Rollout) -> torch.Tensor:
         """What a decoder reads: the model's start token, then the response but its last token."""
         model = self.llm.model.get_base_model()
-        start = model.generation_config.decoder_start_token_id
-        if start is None:
-            start = model.config.decoder_start_token_id
-        tokens = rollout.tokens[:, :-1].to(model.device)
+        start, tokens = decoder_start(model), rollout.tokens[:, :-1].to(model.device)
         return torch.cat([torch.full_like(rollout.tokens[:, :1], start).to(tokens), tokens], 1)
 
     def together(self, prompts: Sequence[int]) -> list[list[int]]:

@@ -93,13 +93,16 @@ class LLM:
             ) from error
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt. A text that already begins with the BOS token gets no second one."""
-        bos = self.tokenizer.bos_token
-        special = not (bos and text.startswith(bos))
+        """Token ids of a prompt. What the tokenizer puts before each text (a BOS token, GLM's ``[gMASK]<sop>``) stands
+        there once, also where the text begins with it, as a chat template writes it."""
         with quiet():  # its warning about long texts comes before our sentence about them
-            ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+            plain, ids = (self.tokenizer(text, add_special_tokens=special)["input_ids"] for special in (False, True))
+        added = range(len(ids) - len(plain), 0, -1)  # so many tokens before the text, the rest after it
+        before = next((n for n in added if ids[n : n + len(plain)] == plain), 0)
+        if before and plain[:before] == ids[:before]:
+            ids = ids[before:]
         end = self.tokenizer.eos_token_id
-        if self.family == "decoder-only" and special and ids[-1:] == [end] and not text.endswith(self.tokenizer.eos_token):
+        if self.family == "decoder-only" and ids[-1:] == [end] and not text.endswith(self.tokenizer.eos_token):
             ids = ids[:-1]  # some tokenizers close every text: the answer must not begin after the end
         return ids
 

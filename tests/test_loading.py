@@ -93,6 +93,20 @@ def test_a_prompt_does_not_end_with_the_end_token(tmp_path, llama):
     assert llm.encode("w3 w4") == [1, 6, 7]
 
 
+@pytest.mark.parametrize("before, after", [("<s>", ""), ("w50 w51", ""), ("w50 w51", "</s>"), ("", "</s>"), ("", "")])
+def test_what_a_template_and_a_tokenizer_both_write_stands_once(tmp_path, llama, before, after):
+    """GLM's tokenizer begins each text with [gMASK]<sop>, and so does its chat template."""
+    tokenizer, words = make_tokenizer(), make_tokenizer().get_vocab()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{before} $A {after}".strip(), special_tokens=[(w, words[w]) for w in ("<s>", "</s>", "w50", "w51")],
+    )  # fmt: skip
+    tokenizer.chat_template = before + " {{ messages[0].content }} w1"
+    llm = models.load_llm(save(tmp_path / "m", llama, tokenizer))
+    once = [words[w] for w in before.split()]
+    assert llm.encode(llm.chat("w9")) == llm.encode("w9 w1") == [*once, 12, 4]
+    assert llm.encode("w51 w50") == [*once, 54, 53]
+
+
 def test_a_template_that_thinks_aloud_is_told_not_to(tmp_path, llama):
     tokenizer = make_tokenizer()
     tokenizer.chat_template = (

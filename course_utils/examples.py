@@ -103,18 +103,21 @@ def in_parts(rows: Sequence[Example], tokens: int) -> list[list[Example]]:
 
 
 def collate(
-    examples: Sequence[Example], pad_id: int, device="cpu", multiple: int = 1
+    examples: Sequence[Example], pad_id: int, device="cpu", multiple: int = 1, most: int | None = None
 ) -> dict[str, torch.Tensor]:
     """``input_ids, attention_mask`` [rows, longest] and ``labels``, padded on the right.
 
-    ``multiple`` rounds the longest row up: see :data:`course_utils.settings.SHAPE_STEP`.
+    ``multiple`` rounds the longest row up (see :data:`course_utils.settings.SHAPE_STEP`), to ``most`` columns at
+    most: a model has no more positions.
 
     The mask comes from lengths, not from ``ids != pad``: the pad token may be the end token, which
     the model must learn. Padded labels are −100.
     """
 
     def pad(rows, value):
-        longest = -(-max(map(len, rows)) // multiple) * multiple
+        longest = max(map(len, rows))
+        rounded = -(-longest // multiple) * multiple
+        longest = max(longest, min(rounded, most or rounded))
         return torch.tensor([r + [value] * (longest - len(r)) for r in rows], device=device)
 
     ids = [e.ids for e in examples]

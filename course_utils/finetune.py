@@ -37,7 +37,7 @@ from .examples import (
     in_parts,
     make_batches,
 )
-from .llm import LLM, decoder_start, soft_tokens
+from .llm import LLM, decoder_start, positions, soft_tokens
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
@@ -154,6 +154,13 @@ def shape_step(rows: Sequence[Example]) -> int:
     return SHAPE_STEP if longest > 2 * SHAPE_STEP else SHAPE_STEP // 4
 
 
+def _padded(model, rows: Sequence[Example], pad_id: int) -> dict[str, torch.Tensor]:
+    """The rows' batch, on the model's device, its length rounded up as far as the model has positions."""
+    room = min(positions(model.config), default=None)
+    most = room and room - soft_tokens(model)
+    return collate(rows, pad_id, model.device, shape_step(rows), most)
+
+
 @torch.no_grad()
 def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[float]:
     """Mean negative log-probability of each example's answer, nats per token, in the given order.
@@ -166,7 +173,7 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             rows = [examples[i] for i in chosen]
-            batch = collate(rows, llm.tokenizer.pad_token_id, llm.model.device, shape_step(rows))
+            batch = _padded(llm.model, rows, llm.tokenizer.pad_token_id)
             sizes = [_count_predicted(llm.model, e) for e in rows]
             parts = answer_log_probs(llm.model, batch).split(sizes)
             for i, part in zip(chosen, parts):
@@ -409,7 +416,7 @@ def add_gradients(
         share = sum(_count_predicted(model, e) for e in part) / total if mine else 0.0
         with ranks.exchanging(loss_of, now=number == len(parts)):
             with mixed_precision(str(device), cache_enabled=False):
-                mean = loss_of(collate(part, pad_id, device, shape_step(part)))
+                mean = loss_of(_padded(model, part, pad_id))
             used = max(used, memory_in_use(device))  # activations are at their largest
             give_back()  # what the layers freed: the gradients come now
             (mean * (share * ranks.count())).backward()  # gradients add up until they are set to None

@@ -17,6 +17,8 @@ from .weights import quiet
 
 # Families of which the tests show that padding changes nothing; of others each model is asked itself.
 TESTED = ("llama",)
+# Under these names configs say for how many positions a model was built.
+POSITIONS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_decoder_position_embeddings", "max_seq_len")
 TRIED_TOKENS = 3  # in each of the answers that are compared
 # Nats: rounding moves the log-probability of a short answer by less, padding taken for text by more.
 TOLERANCE, HALF_TOLERANCE = 1e-3, 0.25
@@ -47,8 +49,7 @@ class LLM:
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
         # Of a model that also sees or hears, the part that writes.
         text = config if config.is_encoder_decoder else config.get_text_config()
-        context = getattr(text, "max_position_embeddings", None) or getattr(text, "max_encoder_position_embeddings", None)
-        self.context: int | None = context if context and context > 0 else None
+        self.context: int | None = next(iter(positions(config)), None)
         self.can_share = self.family == "decoder-only" and _sees_everything(text)
         self.can_pad: bool | None = None  # not yet found out: see _find_out
 
@@ -355,6 +356,16 @@ class _LogProbs:
         """Log-probabilities [rows, generated tokens]."""
         self._note(output[:, -1])
         return torch.stack(self.chosen, dim=1)
+
+
+def positions(config) -> list[int]:
+    """How many positions a model was built for, as its config says; of LED the encoder's, then the decoder's.
+
+    Empty where there is no such limit (T5's positions are relative).
+    """
+    text = config if config.is_encoder_decoder else config.get_text_config()
+    named = (getattr(text, name, None) or 0 for name in POSITIONS)
+    return [number for number in named if number > 0]
 
 
 def decoder_start(model) -> int:

@@ -172,13 +172,21 @@ def _with_adapter(model, place: Path, name: str):
         raise CourseError(f"{asked} is a soft prompt, which cannot be merged; load it with adapters.load_adapter.")
     if (place / ADAPTER).is_file() and (wrong := _unlike(tuned, place / ADAPTER)):
         raise CourseError(f"{asked} is not whole, or made for another model: {wrong}; save it again.")
-    before = _logits(tuned)
+    return merge(tuned, f"{asked} cannot be merged into its base", "load it with adapters.load_adapter")
+
+
+def merge(tuned, refused: str, instead: str):
+    """The model inside with peft's adapter in its weights, which change in place; in evaluation mode.
+
+    Raises
+    ------
+    CourseError
+        that begins with ``refused`` and ends with ``instead``, if that would be another model than the two were.
+    """
+    before = _logits(tuned.eval())
     merged = tuned.merge_and_unload()
     if not torch.allclose(before, _logits(merged), atol=0.05 * before.abs().max().item()):
-        raise CourseError(
-            f"{asked} cannot be merged into its base (it changes a table that two layers share, or repeats layers); "
-            "load it with adapters.load_adapter."
-        )
+        raise CourseError(f"{refused} (it changes a table that two layers share, or repeats layers); {instead}.")
     return merged
 
 
@@ -199,7 +207,7 @@ def _unlike(tuned, file: Path) -> str:
 @torch.inference_mode()
 def _logits(model) -> torch.Tensor:
     """What the model says to a few tokens, float32."""
-    ids = torch.arange(3, 11)[None] % model.config.get_text_config().vocab_size
+    ids = torch.arange(3, 11, device=model.device)[None] % model.config.get_text_config().vocab_size
     more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
     return model(input_ids=ids, **more).logits.float()
 

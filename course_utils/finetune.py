@@ -15,7 +15,7 @@ import mmap
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -37,7 +37,7 @@ from .examples import (
     in_parts,
     make_batches,
 )
-from .llm import LLM, decoder_start, positions, soft_tokens
+from .llm import LLM, decoder_start, positions, soft_tokens, turning_point
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
@@ -101,6 +101,30 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     model only those columns are computed in which some row predicts an answer token: the output layer
     is the widest of all.
     """
+    found: dict[int, torch.Tensor] = {}
+    for rows, part in _apart(model, batch):
+        found |= zip(rows, _each_rows_log_probs(model, part))
+    return torch.cat([found[row] for row in range(len(found))])
+
+
+def _apart(model, batch: dict[str, torch.Tensor]) -> Iterator[tuple[Iterable[int], dict[str, torch.Tensor]]]:
+    """The numbers of the rows that may be computed together, and their part of the batch: mostly all, and all of it.
+
+    Where a model's positions turn by the longest row (:func:`course_utils.llm.turning_point`), rows on both sides
+    come apart, each side without columns that are padding in all of its rows.
+    """
+    limit, soft = turning_point(model.config), soft_tokens(model)
+    if limit is None:
+        yield range(len(batch["labels"])), batch
+        return
+    lengths = batch["attention_mask"].sum(1)
+    for side in (lengths + soft <= limit, lengths + soft > limit):
+        rows = side.nonzero().squeeze(1)
+        if len(rows):
+            yield rows.tolist(), {name: tensor[rows, : lengths[rows].max()] for name, tensor in batch.items()}
+
+
+def _each_rows_log_probs(model, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     plain = _plain(model)
     if model.config.is_encoder_decoder:
         labels = batch["labels"]
@@ -117,7 +141,7 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         if logits.shape[1] != len(columns):  # a model that knows no such argument gives all of them
             logits = logits[:, columns]
     # Row by row: no copy of all logits is made.
-    return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
+    return [_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)]
 
 
 def _decoder_inputs(model, labels: torch.Tensor) -> torch.Tensor:

@@ -47,10 +47,8 @@ class LLM:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         config = model.config
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
-        # Of a model that also sees or hears, the part that writes.
-        text = config if config.is_encoder_decoder else config.get_text_config()
         self.context: int | None = next(iter(positions(config)), None)
-        self.can_share = self.family == "decoder-only" and _sees_everything(text)
+        self.can_share = self.family == "decoder-only" and _sees_everything(_text(config))
         self.can_pad: bool | None = None  # not yet found out: see _find_out
 
     def __repr__(self) -> str:
@@ -182,9 +180,7 @@ class LLM:
             progress.Bar("writing answers", len(order)) as bar,
         ):
             torch.manual_seed(seed)
-            apart = soft_tokens(self.model) or not self.can_pad
-            alike = (lambda i: len(rows[i])) if apart else (lambda i: 0)
-            groups = [list(group) for _, group in itertools.groupby(order, alike)]
+            groups = [list(group) for _, group in itertools.groupby(order, lambda i: self._group(len(rows[i]), max_new_tokens))]
             done = 0
             for batch in (batch for group in groups for batch in _equal_parts(group, batch_size)):
                 tick = _ticking(bar, done, len(batch), max_new_tokens)
@@ -193,6 +189,15 @@ class LLM:
                 for i, answer in zip(batch, found):
                     answers[i] = answer
         return answers
+
+    def _group(self, length: int, max_new_tokens: int) -> int:
+        """Prompts of lengths with the same number may be rows of one batch; it grows with the length."""
+        limit = turning_point(self.model.config)
+        if soft_tokens(self.model) or not self.can_pad:
+            return length
+        if limit is None or length + max_new_tokens <= limit:
+            return 0
+        return min(length, limit + 1)  # those that pass the limit while they are answered pass it together
 
     def encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
         """Token ids of several prompts; ValueError as :meth:`answer`."""
@@ -358,12 +363,28 @@ class _LogProbs:
         return torch.stack(self.chosen, dim=1)
 
 
+def turning_point(config) -> int | None:
+    """Up to how many tokens positions turn in one way and, where the longest row has more, in another for all rows.
+
+    None for most models. Phi-3's long versions (LongRoPE, Ding et al. 2024, arXiv:2402.13753) have frequencies for
+    texts within the window they were first trained on and others for longer ones; transformers chooses by the batch.
+    """
+    rope = getattr(_text(config), "rope_parameters", None) or {}
+    each = [rope, *(kind for kind in rope.values() if isinstance(kind, dict))]  # or a kind for each sort of layer
+    return min((kind["original_max_position_embeddings"] for kind in each if kind.get("rope_type") == "longrope"), default=None)
+
+
+def _text(config):
+    """Of a model that also sees or hears, the part that writes."""
+    return config if config.is_encoder_decoder else config.get_text_config()
+
+
 def positions(config) -> list[int]:
     """How many positions a model was built for, as its config says; of LED the encoder's, then the decoder's.
 
     Empty where there is no such limit (T5's positions are relative).
     """
-    text = config if config.is_encoder_decoder else config.get_text_config()
+    text = _text(config)
     named = (getattr(text, name, None) or 0 for name in POSITIONS)
     return [number for number in named if number > 0]
 
@@ -391,8 +412,8 @@ def soft_tokens(model) -> int:
 
 def _sees_everything(config) -> bool:
     """Does every layer attend to all that came before? A window would be used up by padding in between."""
-    if (getattr(config, "rope_parameters", None) or {}).get("rope_type") == "longrope":
-        return False  # positions turn by the longest row of a batch: what is read first would be read otherwise
+    if turning_point(config) is not None:
+        return False  # what is read first would be read otherwise
     if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo
         return False
     layers = getattr(config, "layer_types", None)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..finetune import release_memory
-from ..llm import LLM, Answer, decoder_start
+from ..llm import LLM, Answer, decoder_start, turning_point
 from ..settings import CourseError
 from .rollout import Rollout
 
@@ -111,6 +111,7 @@ class Policy:
         asked = [prompt for prompt in rollout.prompts for _ in range(rollout.group)]
         # A response's last token predicts nothing that counts: it is not read.
         rows = [prompt + row for prompt, row in zip(asked, tokens[:, :-1].tolist())]
+        self._check_lengths(max(map(len, rows)))
         ids, attention_mask = pad(rows, self.llm.tokenizer.pad_token_id, model.device)
         # Logits are as many numbers per column as the vocabulary has tokens: from the shortest prompt's last token on is enough.
         first = min(map(len, asked)) - 1
@@ -150,11 +151,21 @@ class Policy:
         self, prompts: Sequence[str], group: int, max_new_tokens: int, temperature: float, seed: int
     ) -> tuple[list[Answer], tuple[torch.Tensor, torch.Tensor] | None]:
         """``group`` sampled answers to each prompt, and no hidden states of frozen layers."""
+        self._check_lengths(max(len(self.llm.encode(p)) for p in prompts) + max_new_tokens - 1)
         answers = self.llm.answer(
             [p for p in prompts for _ in range(group)],
             max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,
         )  # fmt: skip
         return answers, None
+
+    def _check_lengths(self, longest: int) -> None:
+        """A text that passes the model's turning point would be drawn in one way and read in another: CourseError."""
+        limit = turning_point(self.llm.model.config)
+        if limit is not None and longest > limit:
+            raise CourseError(
+                f"{self.llm.name} reads texts of more than {limit:,} tokens in another way than shorter ones, and here is one of "
+                f"{longest:,}; shorten the prompts, or lower max_new_tokens."
+            )
 
     def read_frozen(self, rollout: Rollout) -> Rollout:
         """The plain policy reads nothing ahead: the rollout as it is."""

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from . import rewards
-from .models import check_weights, place_of, quiet, read_config
+from .models import check_weights, load_tokenizer, place_of, quiet, read_config
 from .settings import EMBEDDED, CourseError, Settings, current
 
 Judge = Callable[[Sequence[str]], list[float]]
@@ -113,7 +113,7 @@ class Classifier(nn.Module):
 
 
 def _load(name: str, label: str | None) -> Classifier:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     asked = f"COURSE_JUDGE={name}"
     place = place_of(name, "COURSE_JUDGE")
@@ -134,7 +134,9 @@ def _load(name: str, label: str | None) -> Classifier:
                 place, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 output_loading_info=True,
             )  # fmt: skip
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            tokenizer = load_tokenizer(place, asked)
+        except CourseError:
+            raise
         except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"The weights or the tokenizer of {asked} do not fit its config.json: {str(error).splitlines()[0]}"

@@ -41,6 +41,10 @@ MEMORY_FACTOR = 1.5
 ADAPTER = "adapter_model.safetensors"
 POINTER = b"version https://git-lfs"  # what git leaves in place of a file that LFS holds
 
+# Texts whose tokens tell how a tokenizer splits: contractions, numbers, blanks, line breaks, other alphabets.
+TO_CUT = ("we'll sell 12345 pairs, aren't we?", "\n\n    x = [1, 22, 333];  done", "東京 и мир")
+BEFORE, FIRST_WORD = "it reads so: ", 4  # tokens of "it" and a blank before it, at most
+
 # peft asks transformers for an attribute under its old name, once for every model it wraps.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
@@ -96,8 +100,6 @@ def load_llm(settings: Settings | None = None) -> LLM:
         if the model cannot be found, is not whole, needs code of its own, does not generate text,
         has no tokenizer or no end token, or does not fit into memory.
     """
-    from transformers import AutoTokenizer
-
     settings = settings or current()
     place = Path(source(settings))
     name = SMOLLM2.name if settings.model == EMBEDDED else str(settings.model)
@@ -109,9 +111,7 @@ def load_llm(settings: Settings | None = None) -> LLM:
             model = _with_adapter(model, place, name)
         words = place if (place / "tokenizer_config.json").is_file() else base
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                words, padding_side="left", trust_remote_code=False
-            )
+            tokenizer = load_tokenizer(words, f"COURSE_MODEL={name}", padding_side="left")
         except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"COURSE_MODEL={name} has no usable tokenizer; save it there with "
@@ -119,6 +119,57 @@ def load_llm(settings: Settings | None = None) -> LLM:
             ) from error
     _name_special_tokens(model, tokenizer, name)
     return LLM(model.to(settings.device).eval(), tokenizer, name)
+
+
+def load_tokenizer(place: Path, asked: str, **options):
+    """The tokenizer in a model's folder, which cuts texts as its tokenizer.json says.
+
+    transformers chooses the tokenizer's class by the kind of model, and a class brings parts of its own, such as how
+    texts are split before anything else, in place of the file's. So both are asked about a few texts.
+
+    Raises
+    ------
+    CourseError
+        that names ``asked``, if no class cuts texts as the file says; the library's errors where it cannot be read.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    tokenizer, file = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options), place / "tokenizer.json"
+    if not file.is_file():
+        return tokenizer
+    try:
+        own = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library has no kind of its own
+        raise CourseError(f"{file} is cut off or damaged ({_in_a_line(error)}); fetch or save it again.") from error
+    own.no_truncation()
+    own.no_padding()
+    if _cut_alike(tokenizer, own):
+        return tokenizer
+    plain = PreTrainedTokenizerFast.from_pretrained(place, **options)
+    if not _cut_alike(plain, own):
+        raise CourseError(
+            f"The tokenizer of {asked} does not cut texts as its tokenizer.json says; save it there again with "
+            "tokenizer.save_pretrained(folder)."
+        )
+    print(f"{asked}: its tokenizer.json is read as it is; the {type(tokenizer).__name__} of transformers would cut texts otherwise")
+    return plain
+
+
+def _cut_alike(tokenizer, own) -> bool:
+    """Do a transformers tokenizer and the bare one of a tokenizer.json give the same tokens after the first word?
+
+    Before the first word some put a blank and some do not, by settings that are not in the file. Capitals and accents
+    are left out for the same reason.
+    """
+    plain = [word for word in own.get_vocab() if word.isascii() and word.isalnum() and word == word.lower()]
+    for text in (*TO_CUT, " ".join(sorted(plain)[:: max(1, len(plain) // 16)])):
+        wanted = own.encode(BEFORE + text, add_special_tokens=False).ids
+        found = tokenizer(BEFORE + text, add_special_tokens=False)["input_ids"]
+        rest = max(1, len(wanted) - FIRST_WORD)
+        if found[-rest:] != wanted[-rest:]:
+            return False
+    return True
 
 
 def _adapter_alone(place: Path, name: str) -> str | None:

@@ -107,6 +107,48 @@ def test_what_a_template_and_a_tokenizer_both_write_stands_once(tmp_path, llama,
     assert llm.encode("w51 w50") == [*once, 54, 53]
 
 
+@pytest.mark.parametrize("kind", ["Qwen2", "Llama", "Gemma", "OPT", "GPT2"])
+def test_a_tokenizer_cuts_texts_as_its_own_file_says(tmp_path, kind, capsys):
+    """transformers takes the tokenizer's class by the kind of model: words of ours were no token to Qwen's."""
+    import transformers
+
+    sizes = {"vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "bos_token_id": 1, "eos_token_id": 2}
+    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, f"{kind}Config")(**sizes))
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{{ messages[0].content }} w1"
+    settings = save(tmp_path / "m", model, tokenizer)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "m")("w3 w4")["input_ids"]
+    llm = models.load_llm(settings)
+    assert llm.encode(llm.chat("w3 w4")) == [6, 7, 4] and llm.tokenizer.padding_side == "left"
+    assert ("would cut texts otherwise" in capsys.readouterr().out) == (theirs != [6, 7])
+    assert (llm.tokenizer.eos_token_id, llm.tokenizer.pad_token_id, llm.tokenizer.bos_token_id) == (2, 2, 1)
+
+
+def test_a_tokenizer_that_no_class_reads_as_its_file_says_is_refused(tmp_path, llama, monkeypatch):
+    settings = save(tmp_path / "m", llama)
+    monkeypatch.setattr(models, "_cut_alike", lambda *_: False)
+    with pytest.raises(CourseError, match="The tokenizer of COURSE_MODEL=.* does not cut texts as its tokenizer.json says"):
+        models.load_llm(settings)
+
+
+def test_a_blank_before_the_first_word_is_a_tokenizers_own_matter():
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers import models as kinds
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+
+    def cutter(**how):
+        found = Tokenizer(kinds.BPE(letters, []))
+        found.pre_tokenizer = pre_tokenizers.ByteLevel(**how)
+        return found
+
+    plain, blank, other = cutter(add_prefix_space=False), cutter(add_prefix_space=True), cutter(add_prefix_space=False)
+    other.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), other.pre_tokenizer])
+    assert models._cut_alike(PreTrainedTokenizerFast(tokenizer_object=blank), plain)
+    assert not models._cut_alike(PreTrainedTokenizerFast(tokenizer_object=other), plain)
+
+
 def test_a_template_that_thinks_aloud_is_told_not_to(tmp_path, llama):
     tokenizer = make_tokenizer()
     tokenizer.chat_template = (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from . import finetune, prompts
+from . import finetune, models, prompts
 from .models import LLM, SMOLLM2, load_llm, sha256
 from .settings import CourseError, embedded
 
@@ -170,8 +170,25 @@ def check_bare(llm: LLM) -> None:
     if hasattr(llm.model, "peft_config"):
         raise CourseError(
             f"The model {llm.name} carries an adapter already; load the model again for another one, or put "
-            "the first into its weights: LLM(llm.model.merge_and_unload(), llm.tokenizer, llm.name)."
+            "the first into its weights: adapters.merge(llm)."
         )
+
+
+def merge(llm: LLM) -> LLM:
+    """The model with its adapter put into its weights, in place: ``merge_and_unload``, checked. In evaluation mode.
+
+    Raises
+    ------
+    CourseError
+        if the model carries nothing that can be merged, or would be another one after: where input and output
+        share their table, a change of one would be a change of both.
+    """
+    if not hasattr(llm.model, "merge_and_unload"):
+        raise CourseError(
+            f"The model {llm.name} carries no adapter that can be put into its weights (a soft prompt cannot); use it as it is."
+        )
+    instead = "load both again, for the weights have changed by now, and use them unmerged"
+    return LLM(models.merge(llm.model, f"The adapter of {llm.name} cannot be merged into it", instead), llm.tokenizer, llm.name)
 
 
 def _wrong_weights(model, config, kept: dict[str, list[int]]) -> str:

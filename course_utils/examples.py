@@ -38,10 +38,7 @@ def encode_pair(llm: LLM, prompt: str, answer: str) -> Example:
     ``prompt`` is the text as the model sees it (see :meth:`LLM.chat`). Prompt and answer are
     tokenised apart, as they are when the model generates.
     """
-    tokenizer = llm.tokenizer
-    prompt_ids = llm.encode(prompt)
-    answer_ids = tokenizer(answer.strip(), add_special_tokens=False)["input_ids"]
-    answer_ids = [*answer_ids, tokenizer.eos_token_id]
+    prompt_ids, answer_ids = llm.encode(prompt), llm.encode_answer(answer)
     if llm.family == "encoder-decoder":
         return Example(prompt_ids, answer_ids)
     return Example([*prompt_ids, *answer_ids], [IGNORED] * len(prompt_ids) + answer_ids)
@@ -106,18 +103,21 @@ def in_parts(rows: Sequence[Example], tokens: int) -> list[list[Example]]:
 
 
 def collate(
-    examples: Sequence[Example], pad_id: int, device="cpu", multiple: int = 1
+    examples: Sequence[Example], pad_id: int, device="cpu", multiple: int = 1, most: int | None = None
 ) -> dict[str, torch.Tensor]:
     """``input_ids, attention_mask`` [rows, longest] and ``labels``, padded on the right.
 
-    ``multiple`` rounds the longest row up: see :data:`course_utils.settings.SHAPE_STEP`.
+    ``multiple`` rounds the longest row up (see :data:`course_utils.settings.SHAPE_STEP`), to ``most`` columns at
+    most: a model has no more positions.
 
     The mask comes from lengths, not from ``ids != pad``: the pad token may be the end token, which
     the model must learn. Padded labels are −100.
     """
 
     def pad(rows, value):
-        longest = -(-max(map(len, rows)) // multiple) * multiple
+        longest = max(map(len, rows))
+        rounded = -(-longest // multiple) * multiple
+        longest = max(longest, min(rounded, most or rounded))
         return torch.tensor([r + [value] * (longest - len(r)) for r in rows], device=device)
 
     ids = [e.ids for e in examples]
@@ -145,5 +145,5 @@ def encode_text(llm: LLM, texts: Sequence[str], max_length: int = 256) -> list[E
             raise CourseError(f"In the text {text!r} there is no token to predict; leave it out.")
         half = len(ids) // 2
         seq2seq = llm.family == "encoder-decoder"
-        examples.append(Example(ids[:half], ids[half:]) if seq2seq else Example(ids, ids))
+        examples.append(Example(ids[:half], [*llm.begins_with, *ids[half:]]) if seq2seq else Example(ids, ids))
     return examples

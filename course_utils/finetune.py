@@ -15,7 +15,7 @@ import mmap
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -37,7 +37,7 @@ from .examples import (
     in_parts,
     make_batches,
 )
-from .llm import LLM, soft_tokens
+from .llm import LLM, decoder_start, positions, soft_tokens, turning_point
 from .settings import SHAPE_STEP, CourseError, bfloat16_pays, current
 
 __all__ = [
@@ -101,9 +101,35 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     model only those columns are computed in which some row predicts an answer token: the output layer
     is the widest of all.
     """
+    found: dict[int, torch.Tensor] = {}
+    for rows, part in _apart(model, batch):
+        found |= zip(rows, _each_rows_log_probs(model, part))
+    return torch.cat([found[row] for row in range(len(found))])
+
+
+def _apart(model, batch: dict[str, torch.Tensor]) -> Iterator[tuple[Iterable[int], dict[str, torch.Tensor]]]:
+    """The numbers of the rows that may be computed together, and their part of the batch: mostly all, and all of it.
+
+    Where a model's positions turn by the longest row (:func:`course_utils.llm.turning_point`), rows on both sides
+    come apart, each side without columns that are padding in all of its rows.
+    """
+    limit, soft = turning_point(model.config), soft_tokens(model)
+    if limit is None:
+        yield range(len(batch["labels"])), batch
+        return
+    lengths = batch["attention_mask"].sum(1)
+    for side in (lengths + soft <= limit, lengths + soft > limit):
+        rows = side.nonzero().squeeze(1)
+        if len(rows):
+            yield rows.tolist(), {name: tensor[rows, : lengths[rows].max()] for name, tensor in batch.items()}
+
+
+def _each_rows_log_probs(model, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     plain = _plain(model)
     if model.config.is_encoder_decoder:
-        logits, labels = plain(**batch, use_cache=False).logits, batch["labels"]
+        labels = batch["labels"]
+        asked = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        logits = plain(**asked, decoder_input_ids=_decoder_inputs(plain, labels), use_cache=False).logits
     else:
         # A token is predicted one column before it: column c of the logits goes with label c + 1.
         labels = batch["labels"][:, 1:]
@@ -115,7 +141,16 @@ def answer_log_probs(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         if logits.shape[1] != len(columns):  # a model that knows no such argument gives all of them
             logits = logits[:, columns]
     # Row by row: no copy of all logits is made.
-    return torch.cat([_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)])
+    return [_chosen(row[ids != IGNORED], ids[ids != IGNORED]) for row, ids in zip(logits, labels)]
+
+
+def _decoder_inputs(model, labels: torch.Tensor) -> torch.Tensor:
+    """What a decoder reads to predict each label: the token that answers begin after, then the labels but the last.
+
+    Where a label is ignored, what is read there plays no role: the padding token, as in the library.
+    """
+    known = labels.masked_fill(labels == IGNORED, model.config.pad_token_id or 0)
+    return torch.cat([torch.full_like(known[:, :1], decoder_start(model)), known[:, :-1]], 1)
 
 
 def _plain(model):
@@ -143,6 +178,13 @@ def shape_step(rows: Sequence[Example]) -> int:
     return SHAPE_STEP if longest > 2 * SHAPE_STEP else SHAPE_STEP // 4
 
 
+def _padded(model, rows: Sequence[Example], pad_id: int) -> dict[str, torch.Tensor]:
+    """The rows' batch, on the model's device, its length rounded up as far as the model has positions."""
+    room = min(positions(model.config), default=None)
+    most = room and room - soft_tokens(model)
+    return collate(rows, pad_id, model.device, shape_step(rows), most)
+
+
 @torch.no_grad()
 def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[float]:
     """Mean negative log-probability of each example's answer, nats per token, in the given order.
@@ -155,7 +197,7 @@ def nll(llm: LLM, examples: Sequence[Example], batch_size: int = 8) -> list[floa
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             rows = [examples[i] for i in chosen]
-            batch = collate(rows, llm.tokenizer.pad_token_id, llm.model.device, shape_step(rows))
+            batch = _padded(llm.model, rows, llm.tokenizer.pad_token_id)
             sizes = [_count_predicted(llm.model, e) for e in rows]
             parts = answer_log_probs(llm.model, batch).split(sizes)
             for i, part in zip(chosen, parts):
@@ -398,7 +440,7 @@ def add_gradients(
         share = sum(_count_predicted(model, e) for e in part) / total if mine else 0.0
         with ranks.exchanging(loss_of, now=number == len(parts)):
             with mixed_precision(str(device), cache_enabled=False):
-                mean = loss_of(collate(part, pad_id, device, shape_step(part)))
+                mean = loss_of(_padded(model, part, pad_id))
             used = max(used, memory_in_use(device))  # activations are at their largest
             give_back()  # what the layers freed: the gradients come now
             (mean * (share * ranks.count())).backward()  # gradients add up until they are set to None

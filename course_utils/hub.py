@@ -17,6 +17,7 @@ from .settings import CourseError
 
 # Weights in safetensors, configuration, tokenizers and templates: no pickle, no code.
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+SECOND_COPY = ["*consolidated*.safetensors"]  # Mistral's and Meta's own layout: transformers reads the other one
 
 
 def download(name: str, variable: str = "COURSE_MODEL") -> Path:
@@ -33,7 +34,7 @@ def download(name: str, variable: str = "COURSE_MODEL") -> Path:
     from huggingface_hub import snapshot_download
 
     with explained(variable, name), _without_bars():
-        return Path(snapshot_download(name, allow_patterns=FILES, cache_dir=_cache()))
+        return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=SECOND_COPY, cache_dir=_cache()))
 
 
 def _cache() -> Path | None:

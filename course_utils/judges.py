@@ -6,6 +6,7 @@ with *nothate* first and with *hate* first. Safetensors only, and no code of the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from . import rewards
-from .models import check_weights, place_of, quiet, read_config
+from .models import check_weights, load_tokenizer, place_of, quiet, read_config
 from .settings import EMBEDDED, CourseError, Settings, current
 
 Judge = Callable[[Sequence[str]], list[float]]
@@ -112,7 +113,7 @@ class Classifier(nn.Module):
 
 
 def _load(name: str, label: str | None) -> Classifier:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     asked = f"COURSE_JUDGE={name}"
     place = place_of(name, "COURSE_JUDGE")
@@ -133,7 +134,9 @@ def _load(name: str, label: str | None) -> Classifier:
                 place, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
                 output_loading_info=True,
             )  # fmt: skip
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            tokenizer = load_tokenizer(place, asked)
+        except CourseError:
+            raise
         except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"The weights or the tokenizer of {asked} do not fit its config.json: {str(error).splitlines()[0]}"
@@ -148,6 +151,21 @@ def _load(name: str, label: str | None) -> Classifier:
         raise CourseError(
             f"{asked} has no padding token, so it cannot read texts of unlike length; choose another."
         )
+    tokens = tokenizer.get_vocab()
+    last = max(tokens, key=tokens.get)
+    if tokens[last] >= _embedded_tokens(model):
+        raise CourseError(
+            f"The tokenizer of {asked} holds {last!r}, a token that its model has no embedding for; save model and tokenizer "
+            "that belong together, or choose another."
+        )
     # A decoder's judge reads the last token that is not padding, by its own idea of padding.
     model.config.pad_token_id = model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return Classifier(model.eval(), tokenizer, toxic)
+
+
+def _embedded_tokens(model) -> float:
+    """Of how many tokens the model has an embedding; any number where it has no such table (CANINE)."""
+    try:
+        return model.get_input_embeddings().num_embeddings
+    except (NotImplementedError, AttributeError):
+        return math.inf

@@ -17,6 +17,8 @@ from .weights import quiet
 
 # Families of which the tests show that padding changes nothing; of others each model is asked itself.
 TESTED = ("llama",)
+# Under these names configs say for how many positions a model was built.
+POSITIONS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_decoder_position_embeddings", "max_seq_len")
 TRIED_TOKENS = 3  # in each of the answers that are compared
 # Nats: rounding moves the log-probability of a short answer by less, padding taken for text by more.
 TOLERANCE, HALF_TOLERANCE = 1e-3, 0.25
@@ -45,11 +47,8 @@ class LLM:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         config = model.config
         self.family = "encoder-decoder" if config.is_encoder_decoder else "decoder-only"
-        # Of a model that also sees or hears, the part that writes.
-        text = config if config.is_encoder_decoder else config.get_text_config()
-        context = getattr(text, "max_position_embeddings", None) or getattr(text, "max_encoder_position_embeddings", None)
-        self.context: int | None = context if context and context > 0 else None
-        self.can_share = self.family == "decoder-only" and _sees_everything(text)
+        self.context: int | None = next(iter(positions(config)), None)
+        self.can_share = self.family == "decoder-only" and _sees_everything(_text(config))
         self.can_pad: bool | None = None  # not yet found out: see _find_out
 
     def __repr__(self) -> str:
@@ -93,15 +92,30 @@ class LLM:
             ) from error
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt. A text that already begins with the BOS token gets no second one."""
-        bos = self.tokenizer.bos_token
-        special = not (bos and text.startswith(bos))
+        """Token ids of a prompt. What the tokenizer puts before each text (a BOS token, GLM's ``[gMASK]<sop>``) stands
+        there once, also where the text begins with it, as a chat template writes it."""
         with quiet():  # its warning about long texts comes before our sentence about them
-            ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+            plain, ids = (self.tokenizer(text, add_special_tokens=special)["input_ids"] for special in (False, True))
+        added = range(len(ids) - len(plain), 0, -1)  # so many tokens before the text, the rest after it
+        before = next((n for n in added if ids[n : n + len(plain)] == plain), 0)
+        if before and plain[:before] == ids[:before]:
+            ids = ids[before:]
         end = self.tokenizer.eos_token_id
-        if self.family == "decoder-only" and special and ids[-1:] == [end] and not text.endswith(self.tokenizer.eos_token):
+        if self.family == "decoder-only" and ids[-1:] == [end] and not text.endswith(self.tokenizer.eos_token):
             ids = ids[:-1]  # some tokenizers close every text: the answer must not begin after the end
         return ids
+
+    @property
+    def begins_with(self) -> list[int]:
+        """The token that the model's generation_config forces on each answer's beginning (the language that NLLB
+        or mBART writes), or nothing. It is part of an answer, and of what training reads as one."""
+        forced = self.model.generation_config.forced_bos_token_id
+        return [] if forced is None or self.family == "decoder-only" else [forced]
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Token ids of an answer as the model would write it: a forced beginning, the text, the end token."""
+        ids = self.tokenizer(text.strip(), add_special_tokens=False)["input_ids"]
+        return [*self.begins_with, *ids, self.tokenizer.eos_token_id]
 
     def generate(self, prompts: Sequence[str], **options) -> list[str]:
         """One answer text per prompt, in the prompts' order. Options as for :meth:`answer`."""
@@ -166,9 +180,7 @@ class LLM:
             progress.Bar("writing answers", len(order)) as bar,
         ):
             torch.manual_seed(seed)
-            apart = soft_tokens(self.model) or not self.can_pad
-            alike = (lambda i: len(rows[i])) if apart else (lambda i: 0)
-            groups = [list(group) for _, group in itertools.groupby(order, alike)]
+            groups = [list(group) for _, group in itertools.groupby(order, lambda i: self._group(len(rows[i]), max_new_tokens))]
             done = 0
             for batch in (batch for group in groups for batch in _equal_parts(group, batch_size)):
                 tick = _ticking(bar, done, len(batch), max_new_tokens)
@@ -177,6 +189,15 @@ class LLM:
                 for i, answer in zip(batch, found):
                     answers[i] = answer
         return answers
+
+    def _group(self, length: int, max_new_tokens: int) -> int:
+        """Prompts of lengths with the same number may be rows of one batch; it grows with the length."""
+        limit = turning_point(self.model.config)
+        if soft_tokens(self.model) or not self.can_pad:
+            return length
+        if limit is None or length + max_new_tokens <= limit:
+            return 0
+        return min(length, limit + 1)  # those that pass the limit while they are answered pass it together
 
     def encode_all(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
         """Token ids of several prompts; ValueError as :meth:`answer`."""
@@ -245,6 +266,8 @@ class LLM:
         return all(a.ids == b.ids and abs(a.log_prob - b.log_prob) < near for a, b in zip(alone, found))
 
     def _answer_batch(self, rows: list[list[int]], options: dict, processors: list) -> list[Answer]:
+        from transformers import ForcedBOSTokenLogitsProcessor
+
         device, pad = self.model.device, self.tokenizer.pad_token_id
         can_share = self.can_share and options["num_beams"] == 1 and not soft_tokens(self.model)
         shared = _shared_length(rows) if can_share else 0
@@ -263,6 +286,9 @@ class LLM:
                 self.model, ids, mask, shared, options["max_new_tokens"]
             )
         record = _LogProbs() if options["num_beams"] == options["repetition_penalty"] == 1 else None
+        if self.begins_with:  # after the record, which notes the model's own probabilities
+            processors = [ForcedBOSTokenLogitsProcessor(*self.begins_with), *processors]
+            extra["forced_bos_token_id"] = None
         # The model's generation_config may hold defaults of its own: name every choice.
         output = self.model.generate(
             input_ids=ids, attention_mask=mask, pad_token_id=pad,
@@ -337,6 +363,43 @@ class _LogProbs:
         return torch.stack(self.chosen, dim=1)
 
 
+def turning_point(config) -> int | None:
+    """Up to how many tokens positions turn in one way and, where the longest row has more, in another for all rows.
+
+    None for most models. Phi-3's long versions (LongRoPE, Ding et al. 2024, arXiv:2402.13753) have frequencies for
+    texts within the window they were first trained on and others for longer ones; transformers chooses by the batch.
+    """
+    rope = getattr(_text(config), "rope_parameters", None) or {}
+    each = [rope, *(kind for kind in rope.values() if isinstance(kind, dict))]  # or a kind for each sort of layer
+    return min((kind["original_max_position_embeddings"] for kind in each if kind.get("rope_type") == "longrope"), default=None)
+
+
+def _text(config):
+    """Of a model that also sees or hears, the part that writes."""
+    return config if config.is_encoder_decoder else config.get_text_config()
+
+
+def positions(config) -> list[int]:
+    """How many positions a model was built for, as its config says; of LED the encoder's, then the decoder's.
+
+    Empty where there is no such limit (T5's positions are relative).
+    """
+    text = _text(config)
+    named = (getattr(text, name, None) or 0 for name in POSITIONS)
+    return [number for number in named if number > 0]
+
+
+def decoder_start(model) -> int:
+    """The token that an encoder-decoder's decoder reads before an answer: the one ``generate`` begins after.
+
+    The forward of some models puts another one there when it makes the decoder's input from labels (mBART and
+    PLBart the label's last).
+    """
+    own, config = model.generation_config, model.config
+    named = (own.decoder_start_token_id, getattr(config, "decoder_start_token_id", None), own.bos_token_id, config.pad_token_id)
+    return next(token for token in named if token is not None)
+
+
 def soft_tokens(model) -> int:
     """How many learnt vectors peft puts before a text's tokens: prompt tuning, p-tuning, prefix tuning.
 
@@ -349,8 +412,8 @@ def soft_tokens(model) -> int:
 
 def _sees_everything(config) -> bool:
     """Does every layer attend to all that came before? A window would be used up by padding in between."""
-    if (getattr(config, "rope_parameters", None) or {}).get("rope_type") == "longrope":
-        return False  # positions turn by the longest row of a batch: what is read first would be read otherwise
+    if turning_point(config) is not None:
+        return False  # what is read first would be read otherwise
     if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo
         return False
     layers = getattr(config, "layer_types", None)

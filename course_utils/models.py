@@ -41,6 +41,10 @@ MEMORY_FACTOR = 1.5
 ADAPTER = "adapter_model.safetensors"
 POINTER = b"version https://git-lfs"  # what git leaves in place of a file that LFS holds
 
+# Texts whose tokens tell how a tokenizer splits: contractions, numbers, blanks, line breaks, other alphabets.
+TO_CUT = ("we'll sell 12345 pairs, aren't we?", "\n\n    x = [1, 22, 333];  done", "東京 и мир")
+BEFORE, FIRST_WORD = "it reads so: ", 4  # tokens of "it" and a blank before it, at most
+
 # peft asks transformers for an attribute under its old name, once for every model it wraps.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
@@ -86,8 +90,9 @@ def load_llm(settings: Settings | None = None) -> LLM:
     """The language model the settings name, in evaluation mode, with its tokenizer.
 
     A folder that holds an adapter alone gets the base its adapter_config.json names, and is merged
-    into it. Of the model's own ``generation_config`` the ids of special tokens stay; its choices
-    (sampling, a shortest length, forbidden repetitions) go: each call names its own.
+    into it. Of the model's own ``generation_config`` the ids of special tokens stay, also the one that
+    answers are made to begin with; its choices (sampling, a shortest length, forbidden repetitions) go: each
+    call names its own.
 
     Raises
     ------
@@ -95,8 +100,6 @@ def load_llm(settings: Settings | None = None) -> LLM:
         if the model cannot be found, is not whole, needs code of its own, does not generate text,
         has no tokenizer or no end token, or does not fit into memory.
     """
-    from transformers import AutoTokenizer
-
     settings = settings or current()
     place = Path(source(settings))
     name = SMOLLM2.name if settings.model == EMBEDDED else str(settings.model)
@@ -108,9 +111,7 @@ def load_llm(settings: Settings | None = None) -> LLM:
             model = _with_adapter(model, place, name)
         words = place if (place / "tokenizer_config.json").is_file() else base
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                words, padding_side="left", trust_remote_code=False
-            )
+            tokenizer = load_tokenizer(words, f"COURSE_MODEL={name}", padding_side="left")
         except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(
                 f"COURSE_MODEL={name} has no usable tokenizer; save it there with "
@@ -118,6 +119,57 @@ def load_llm(settings: Settings | None = None) -> LLM:
             ) from error
     _name_special_tokens(model, tokenizer, name)
     return LLM(model.to(settings.device).eval(), tokenizer, name)
+
+
+def load_tokenizer(place: Path, asked: str, **options):
+    """The tokenizer in a model's folder, which cuts texts as its tokenizer.json says.
+
+    transformers chooses the tokenizer's class by the kind of model, and a class brings parts of its own, such as how
+    texts are split before anything else, in place of the file's. So both are asked about a few texts.
+
+    Raises
+    ------
+    CourseError
+        that names ``asked``, if no class cuts texts as the file says; the library's errors where it cannot be read.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    tokenizer, file = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options), place / "tokenizer.json"
+    if not file.is_file():
+        return tokenizer
+    try:
+        own = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library has no kind of its own
+        raise CourseError(f"{file} is cut off or damaged ({_in_a_line(error)}); fetch or save it again.") from error
+    own.no_truncation()
+    own.no_padding()
+    if _cut_alike(tokenizer, own):
+        return tokenizer
+    plain = PreTrainedTokenizerFast.from_pretrained(place, **options)
+    if not _cut_alike(plain, own):
+        raise CourseError(
+            f"The tokenizer of {asked} does not cut texts as its tokenizer.json says; save it there again with "
+            "tokenizer.save_pretrained(folder)."
+        )
+    print(f"{asked}: its tokenizer.json is read as it is; the {type(tokenizer).__name__} of transformers would cut texts otherwise")
+    return plain
+
+
+def _cut_alike(tokenizer, own) -> bool:
+    """Do a transformers tokenizer and the bare one of a tokenizer.json give the same tokens after the first word?
+
+    Before the first word some put a blank and some do not, by settings that are not in the file. Capitals and accents
+    are left out for the same reason.
+    """
+    plain = [word for word in own.get_vocab() if word.isascii() and word.isalnum() and word == word.lower()]
+    for text in (*TO_CUT, " ".join(sorted(plain)[:: max(1, len(plain) // 16)])):
+        wanted = own.encode(BEFORE + text, add_special_tokens=False).ids
+        found = tokenizer(BEFORE + text, add_special_tokens=False)["input_ids"]
+        rest = max(1, len(wanted) - FIRST_WORD)
+        if found[-rest:] != wanted[-rest:]:
+            return False
+    return True
 
 
 def _adapter_alone(place: Path, name: str) -> str | None:
@@ -171,13 +223,21 @@ def _with_adapter(model, place: Path, name: str):
         raise CourseError(f"{asked} is a soft prompt, which cannot be merged; load it with adapters.load_adapter.")
     if (place / ADAPTER).is_file() and (wrong := _unlike(tuned, place / ADAPTER)):
         raise CourseError(f"{asked} is not whole, or made for another model: {wrong}; save it again.")
-    before = _logits(tuned)
+    return merge(tuned, f"{asked} cannot be merged into its base", "load it with adapters.load_adapter")
+
+
+def merge(tuned, refused: str, instead: str):
+    """The model inside with peft's adapter in its weights, which change in place; in evaluation mode.
+
+    Raises
+    ------
+    CourseError
+        that begins with ``refused`` and ends with ``instead``, if that would be another model than the two were.
+    """
+    before = _logits(tuned.eval())
     merged = tuned.merge_and_unload()
     if not torch.allclose(before, _logits(merged), atol=0.05 * before.abs().max().item()):
-        raise CourseError(
-            f"{asked} cannot be merged into its base (it changes a table that two layers share, or repeats layers); "
-            "load it with adapters.load_adapter."
-        )
+        raise CourseError(f"{refused} (it changes a table that two layers share, or repeats layers); {instead}.")
     return merged
 
 
@@ -198,7 +258,7 @@ def _unlike(tuned, file: Path) -> str:
 @torch.inference_mode()
 def _logits(model) -> torch.Tensor:
     """What the model says to a few tokens, float32."""
-    ids = torch.arange(3, 11)[None] % model.config.get_text_config().vocab_size
+    ids = torch.arange(3, 11, device=model.device)[None] % model.config.get_text_config().vocab_size
     more = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
     return model(input_ids=ids, **more).logits.float()
 
@@ -297,9 +357,30 @@ def _generator_config(place: Path, name: str):
     return config
 
 
+def weight_files(place: Path) -> list[Path]:
+    """The files that transformers reads a model's weights from, in order; empty where there are none.
+
+    What lies beside them is another copy (Mistral's ``consolidated.safetensors``) or belongs to something else.
+
+    Raises
+    ------
+    CourseError
+        if the index of several files is damaged.
+    """
+    named = json.loads((place / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
+    names = [named] if named else ["model.safetensors", "model.safetensors.index.json"]
+    file = next((place / name for name in names if (place / name).is_file()), None)
+    if file is None or file.suffix != ".json":
+        return [file] if file else []
+    try:
+        return sorted({place / name for name in json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CourseError(f"{file} is cut off or damaged ({error}); fetch or save it again.") from error
+
+
 def _check_files(place: Path, asked: str) -> None:
     """Every weights file is one, and whole; a pickle is refused with what to do instead."""
-    files = sorted(place.glob("*.safetensors"))
+    files = weight_files(place)
     if not files and list(place.glob("pytorch_model*.bin")):
         raise CourseError(
             f"{asked} has no readable safetensors weights, only a pickle, which could run "
@@ -321,6 +402,8 @@ def check_file(path: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():
+        raise CourseError(f"{path} is missing; fetch or save it again.")
     with path.open("rb") as file:
         if file.read(len(POINTER)) == POINTER:
             raise CourseError(f"{path} is a git-lfs pointer, not the weights; run: git lfs pull")
@@ -357,6 +440,7 @@ def _name_special_tokens(model, tokenizer, name: str) -> None:
     model.generation_config = GenerationConfig(
         bos_token_id=own.bos_token_id, eos_token_id=ends if ends[1:] else ends[0], pad_token_id=tokenizer.pad_token_id,
         decoder_start_token_id=next((start for start in starts if start is not None), None),
+        forced_bos_token_id=own.forced_bos_token_id if model.config.is_encoder_decoder else None,
     )  # fmt: skip
 
 
@@ -365,7 +449,7 @@ def _check_memory(place: Path, asked: str, dtype: torch.dtype) -> None:
     from safetensors import safe_open
 
     count = 0
-    for path in place.glob("*.safetensors"):
+    for path in weight_files(place):
         with safe_open(path, "pt") as file:  # its header says how many, and not how they are loaded
             count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
     weights = count * dtype.itemsize

@@ -88,10 +88,7 @@ def given(llm: LLM, prompts: Sequence[str], answers: Sequence[str]) -> Rollout:
             f"{len(prompts)} prompts and {len(answers)} answers: give each prompt as many answers."
         )
     texts = [answer.strip() for answer in answers]
-    ids = [
-        [*llm.tokenizer(text, add_special_tokens=False)["input_ids"], llm.tokenizer.eos_token_id]
-        for text in texts
-    ]
+    ids = [llm.encode_answer(text) for text in texts]
     lengths = torch.tensor([len(row) for row in ids])
     longest, pad = int(lengths.max()), llm.tokenizer.pad_token_id
     tokens = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])

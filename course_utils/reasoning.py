@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from . import finetune, preference, rl
+from . import adapters, finetune, preference, rl
 from .llm import LLM
 from .settings import CourseError
 from .tools import calculate
@@ -253,8 +253,8 @@ def practice(seed: int) -> list[list[Problem]]:
 
 def tune(llm: LLM, seed: int) -> LLM:
     """The model after the short fine-tuning on :func:`lesson`, merged, in place: where GRPO starts."""
-    tuned = imitate(llm, lesson(seed), LESSON_RATE, seed)
-    return LLM(tuned.model.merge_and_unload(), llm.tokenizer, f"{llm.name} tuned on sums")
+    tuned = adapters.merge(imitate(llm, lesson(seed), LESSON_RATE, seed))
+    return LLM(tuned.model, llm.tokenizer, f"{llm.name} tuned on sums")
 
 
 def sample(policy: rl.Policy, problems: Sequence[Problem], group: int, seed: int) -> tuple[rl.Rollout, torch.Tensor]:

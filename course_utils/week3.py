@@ -48,8 +48,8 @@ def weak_pairs(rows: list[dict], few: int = 12) -> tuple[list[str], list[str]]:
 
 def blunt_model() -> LLM:
     """The embedded model tuned on blunt summaries: the shipped adapter, merged into the weights."""
-    llm = adapters.load_shipped("blunt")
-    return LLM(llm.model.merge_and_unload(), llm.tokenizer, f"{llm.name} + blunt")
+    llm = adapters.merge(adapters.load_shipped("blunt"))
+    return LLM(llm.model, llm.tokenizer, f"{llm.name} + blunt")
 
 
 def make_policy(llm: LLM, seed: int = 0, mixed: bool = False) -> rl.Policy:

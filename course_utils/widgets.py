@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from . import decoding, memory, transformer
-from .models import LLM
+from .llm import LLM, decoder_start
 from .settings import CourseError
 from .style import DARK
 
@@ -71,7 +71,7 @@ def next_logits(llm: LLM, prompt: str) -> torch.Tensor:
     """Logits of the token after ``prompt``, fp32, shape [vocabulary]."""
     ids = torch.tensor([llm.encode(prompt)], device=llm.model.device)
     if llm.family == "encoder-decoder":
-        start = torch.tensor([[llm.model.config.decoder_start_token_id]], device=ids.device)
+        start = torch.tensor([[decoder_start(llm.model), *llm.begins_with]], device=ids.device)
         return llm.model(input_ids=ids, decoder_input_ids=start).logits[0, -1].float()
     return llm.model(input_ids=ids).logits[0, -1].float()
 

@@ -93,9 +93,34 @@ def test_a_model_that_carries_an_adapter_takes_no_second_one(tuned, base, tmp_pa
         with pytest.raises(CourseError, match="carries an adapter already"):
             adapters.wrap(llm)
     assert torch.equal(loaded.model(IDS).logits, before)
-    merged = LLM(loaded.model.merge_and_unload(), base.tokenizer, base.name)
+    merged = adapters.merge(loaded)
+    assert torch.allclose(merged.model(IDS).logits, before, atol=1e-3)
     twice = adapters.load_adapter(merged, folder)  # as the sentence says
     assert not torch.allclose(twice.model(IDS).logits, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("layers", [["q_proj", "lm_head"], ["q_proj", "embed_tokens"], ["q_proj"]])
+def test_a_merge_that_would_make_another_model_is_refused(layers):
+    """Input and output share a table: what is added to it in one place would be added in the other, too."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    shared = LlamaForCausalLM(LlamaConfig(
+        vocab_size=61, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        tie_word_embeddings=True, initializer_range=0.4,
+    ))  # fmt: skip
+    llm = LLM(shared, make_tokenizer(), "shared")
+    with pytest.raises(CourseError, match="The model shared carries no adapter that can be put into its weights"):
+        adapters.merge(llm)
+    config = LoraConfig(r=2, target_modules=layers, init_lora_weights=False, lora_dropout=0.5)
+    tuned = LLM(get_peft_model(shared, config).train(), llm.tokenizer, "shared")
+    if layers == ["q_proj"]:
+        before = tuned.model.eval()(IDS).logits
+        assert torch.allclose(adapters.merge(LLM(tuned.model.train(), llm.tokenizer, "shared")).model(IDS).logits, before, atol=1e-3)
+        return
+    with pytest.raises(CourseError, match="The adapter of shared cannot be merged into it .*; load both again"):
+        adapters.merge(tuned)
 
 
 @pytest.mark.parametrize("shipped", adapters.SHIPPED)

@@ -612,6 +612,38 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(family, request):
             assert torch.allclose(a, b, atol=2e-2 * b.abs().max().item() + 1e-6)
 
 
+def with_few_positions(kind):
+    """Models of 30 positions: rounded up to a quarter of a step, rows of 28 would have 32 columns."""
+    import transformers as t
+    from conftest import make_tokenizer
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 60, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    if kind == "gpt2":
+        model = t.GPT2LMHeadModel(t.GPT2Config(**sizes, n_embd=32, n_layer=2, n_head=4, n_positions=30))
+    elif kind == "mpt":
+        model = t.MptForCausalLM(t.MptConfig(**sizes, d_model=32, n_heads=4, n_layers=2, max_seq_len=30))
+    else:
+        model = t.LEDForConditionalGeneration(t.LEDConfig(
+            **sizes, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
+            encoder_ffn_dim=48, decoder_ffn_dim=48, max_encoder_position_embeddings=64, max_decoder_position_embeddings=30,
+            attention_window=8, decoder_start_token_id=2,
+        ))  # fmt: skip
+    return LLM(model.eval(), make_tokenizer(), kind)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mpt", "led"])
+def test_padding_does_not_go_past_a_models_positions(kind):
+    llm = with_few_positions(kind)
+    prompt, answer = ("w3 w4", "w5 " * 27) if kind == "led" else ("w3 " * 20, "w5 " * 7)
+    rows = encode(llm, [prompt, "w9"], [answer, "w8"])
+    assert max(len(rows[0].ids), len(rows[0].labels)) == 28 and llm.context in (30, 64)
+    alone = [answer_loss(llm.model, collate([row], 2)).item() for row in rows]
+    assert finetune.nll(llm, rows) == pytest.approx(alone, abs=1e-4)
+    finetune.train(llm, rows, Recipe(1e-3, batch_size=2))
+    assert finetune.nll(llm, rows)[0] < alone[0]
+
+
 def test_parts_hold_neighbours_and_no_more_tokens_than_allowed():
     rows = [finetune.Example([1] * n, [1] * n) for n in (4, 5, 9, 2, 2, 2, 30, 1)]
     parts = finetune.in_parts(rows, 10)

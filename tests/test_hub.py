@@ -75,6 +75,7 @@ def folder(tmp_path_factory):
         LlamaForCausalLM(config).save_pretrained(root / name)
         (root / name / "modeling_own.py").write_text("raise SystemExit('never run')")
         (root / name / "pytorch_model.bin").write_bytes(b"no pickle is fetched")
+        (root / name / "consolidated.safetensors").write_bytes(b"the same weights, in a layout that is not read")
     for name in TALKS[:-1]:
         (root / name).mkdir(parents=True)
         (root / name / "train.csv").write_text("\n".join(["id,dialogue,summary", *ROWS]) + "\n")
@@ -100,7 +101,7 @@ def test_data_sets_arrive(said):
 def test_a_model_arrives_without_code_and_without_pickles(said):
     assert said["plain/model"] == FILES
     models = [path for path in said["asked"] if "datasets" not in path]
-    assert not any(path.endswith((".py", ".bin")) for path in models)
+    assert not any(path.endswith((".py", ".bin", "consolidated.safetensors")) for path in models)
 
 
 @pytest.mark.parametrize(

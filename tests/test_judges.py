@@ -156,3 +156,13 @@ def test_a_decoders_judge_reads_padding_as_its_tokenizer_does_and_a_scale_is_ref
     tokenizer.save_pretrained(tmp_path / "scale")
     with pytest.raises(CourseError, match="a number on a scale of its own"):
         judges._load(str(tmp_path / "scale"), None)
+
+
+def test_a_tokenizer_that_was_enlarged_without_its_model_is_one_sentence(saved):
+    place = saved("enlarged", ["nothate", "hate"])
+    assert len(judge(place)(["a clown"])) == 1
+    _, tokenizer = models.load_encoder()
+    tokenizer.add_tokens(["clownish"])
+    tokenizer.save_pretrained(place)
+    with pytest.raises(CourseError, match="COURSE_JUDGE=.* holds 'clownish', a token that its model has no embedding for"):
+        judge(place)

@@ -4,7 +4,9 @@ import pytest
 import torch
 from conftest import SOFT, make_tokenizer, with_soft_prompt
 
+from course_utils import llm as llm_module
 from course_utils.models import LLM
+from course_utils.settings import CourseError
 
 PROMPTS = ["w3 w4 w5 w6 w7 w8", "w3 w4", "w3 w4 w30 w31 w32 w33 w34 w9 w9 w10 w11", "w40 w41 w42"]
 
@@ -93,6 +95,78 @@ def test_a_batch_answers_what_each_prompt_is_answered_alone(make, why):
     for prompts in (PROMPTS, PROMPTS[:3]):  # the first three share a beginning
         found = [a.ids for a in llm.answer(prompts, max_new_tokens=8)]
         assert found == [alone(llm, prompt, 8) for prompt in prompts], why
+
+
+def phi(limit):
+    """Phi-3 with LongRoPE: other frequencies for texts of more than ``limit`` tokens, chosen by the longest row."""
+    from transformers import Phi3Config, Phi3ForCausalLM
+
+    return Phi3ForCausalLM(Phi3Config(
+        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=256, original_max_position_embeddings=limit, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        rope_parameters={
+            "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 4.0, 5.0],
+            "original_max_position_embeddings": limit,
+        },
+    ))  # fmt: skip
+
+
+def text_of(length):
+    return " ".join(f"w{(i * i + length) % 57}" for i in range(length))
+
+
+def test_rows_on_both_sides_of_longropes_limit_are_answered_as_alone():
+    llm = shaken(phi(64))
+    assert llm_module.turning_point(llm.model.config) == 64
+    assert llm_module.turning_point(mistral().config) is None
+    asked = [text_of(n) for n in (132, 4, 58, 7, 62, 42, 92, 59, 65, 58)]
+    found = llm.answer(asked, max_new_tokens=8)
+    for prompt, answer in zip(asked, found):
+        ids = torch.tensor([llm.encode(prompt)])
+        plain = llm.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False, pad_token_id=2)
+        plain = plain[0, ids.shape[1] :].tolist()
+        assert answer.ids == tuple(plain), ids.shape
+
+
+@pytest.mark.parametrize("kind", [None, *SOFT[:2]])
+def test_rows_on_both_sides_of_longropes_limit_are_measured_as_alone(kind):
+    """Also a row of 45 in a limit of 50: rounded up to 56 columns it would lie beyond."""
+    from course_utils import finetune
+
+    llm = shaken(phi(50))
+    llm = with_soft_prompt(llm, kind) if kind else llm
+    examples = finetune.encode(llm, [text_of(n) for n in (120, 4, 43, 70, 12, 44)], ["w9 w8"] * 6)
+    alone = [finetune.answer_loss(llm.model, finetune.collate([e], 2)).item() for e in examples]
+    assert finetune.nll(llm, examples) == pytest.approx(alone, abs=1e-4)
+    batch = finetune.collate(examples, 2)
+    each = finetune.answer_log_probs(llm.model, batch).view(6, 3)
+    assert each.mean(1).neg().tolist() == pytest.approx(alone, abs=1e-4)
+    mean, _ = finetune.add_gradients(llm.model, examples, 1000, 2)  # in lower precision, where that pays
+    assert mean == pytest.approx(sum(alone) / 6, rel=2e-2)
+
+
+def test_a_policy_takes_no_texts_beyond_longropes_limit():
+    from peft import LoraConfig, get_peft_model
+
+    from course_utils import preference
+    from course_utils.rl import logprobs
+    from course_utils.rl.policy import Policy
+    from course_utils.rl.sample import sample
+
+    bare = shaken(phi(50))
+    llm = LLM(get_peft_model(bare.model, LoraConfig(r=2, target_modules=["qkv_proj"])), bare.tokenizer, "phi")
+    policy = Policy(llm)
+    rollout = sample(policy, [text_of(4), text_of(43)], 8, 1.0, 0)
+    found = logprobs.token_log_probs(policy.outputs(rollout)[0], rollout.tokens)
+    for i, (prompt, row) in enumerate(zip(rollout.prompts, rollout.tokens)):
+        with torch.no_grad():
+            own = llm.model(torch.tensor([[*prompt, *row[:-1].tolist()]])).logits[0, len(prompt) - 1 :].log_softmax(-1)
+        own = own.gather(1, row[:, None])[:, 0]
+        assert torch.allclose(found[i][rollout.mask[i]], own[rollout.mask[i]], atol=1e-3)
+    with pytest.raises(CourseError, match="phi reads texts of more than 50 tokens in another way .* 51; shorten the prompts"):
+        sample(policy, [text_of(4), text_of(44)], 8, 1.0, 0)
+    with pytest.raises(CourseError, match="here is one of 60"):
+        policy.outputs(preference.given(llm, [text_of(59)], ["w3", "w4"]))
 
 
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])

@@ -93,6 +93,62 @@ def test_a_prompt_does_not_end_with_the_end_token(tmp_path, llama):
     assert llm.encode("w3 w4") == [1, 6, 7]
 
 
+@pytest.mark.parametrize("before, after", [("<s>", ""), ("w50 w51", ""), ("w50 w51", "</s>"), ("", "</s>"), ("", "")])
+def test_what_a_template_and_a_tokenizer_both_write_stands_once(tmp_path, llama, before, after):
+    """GLM's tokenizer begins each text with [gMASK]<sop>, and so does its chat template."""
+    tokenizer, words = make_tokenizer(), make_tokenizer().get_vocab()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{before} $A {after}".strip(), special_tokens=[(w, words[w]) for w in ("<s>", "</s>", "w50", "w51")],
+    )  # fmt: skip
+    tokenizer.chat_template = before + " {{ messages[0].content }} w1"
+    llm = models.load_llm(save(tmp_path / "m", llama, tokenizer))
+    once = [words[w] for w in before.split()]
+    assert llm.encode(llm.chat("w9")) == llm.encode("w9 w1") == [*once, 12, 4]
+    assert llm.encode("w51 w50") == [*once, 54, 53]
+
+
+@pytest.mark.parametrize("kind", ["Qwen2", "Llama", "Gemma", "OPT", "GPT2"])
+def test_a_tokenizer_cuts_texts_as_its_own_file_says(tmp_path, kind, capsys):
+    """transformers takes the tokenizer's class by the kind of model: words of ours were no token to Qwen's."""
+    import transformers
+
+    sizes = {"vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "bos_token_id": 1, "eos_token_id": 2}
+    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, f"{kind}Config")(**sizes))
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{{ messages[0].content }} w1"
+    settings = save(tmp_path / "m", model, tokenizer)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "m")("w3 w4")["input_ids"]
+    llm = models.load_llm(settings)
+    assert llm.encode(llm.chat("w3 w4")) == [6, 7, 4] and llm.tokenizer.padding_side == "left"
+    assert ("would cut texts otherwise" in capsys.readouterr().out) == (theirs != [6, 7])
+    assert (llm.tokenizer.eos_token_id, llm.tokenizer.pad_token_id, llm.tokenizer.bos_token_id) == (2, 2, 1)
+
+
+def test_a_tokenizer_that_no_class_reads_as_its_file_says_is_refused(tmp_path, llama, monkeypatch):
+    settings = save(tmp_path / "m", llama)
+    monkeypatch.setattr(models, "_cut_alike", lambda *_: False)
+    with pytest.raises(CourseError, match="The tokenizer of COURSE_MODEL=.* does not cut texts as its tokenizer.json says"):
+        models.load_llm(settings)
+
+
+def test_a_blank_before_the_first_word_is_a_tokenizers_own_matter():
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers import models as kinds
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+
+    def cutter(**how):
+        found = Tokenizer(kinds.BPE(letters, []))
+        found.pre_tokenizer = pre_tokenizers.ByteLevel(**how)
+        return found
+
+    plain, blank, other = cutter(add_prefix_space=False), cutter(add_prefix_space=True), cutter(add_prefix_space=False)
+    other.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), other.pre_tokenizer])
+    assert models._cut_alike(PreTrainedTokenizerFast(tokenizer_object=blank), plain)
+    assert not models._cut_alike(PreTrainedTokenizerFast(tokenizer_object=other), plain)
+
+
 def test_a_template_that_thinks_aloud_is_told_not_to(tmp_path, llama):
     tokenizer = make_tokenizer()
     tokenizer.chat_template = (
@@ -140,6 +196,43 @@ def test_weights_that_are_not_there_whole_are_one_sentence(tmp_path, llama, spoi
     settings = save(tmp_path / "m", llama)
     spoil(tmp_path / "m" / "model.safetensors")
     with pytest.raises(CourseError, match=words):
+        models.load_llm(settings)
+
+
+def shards(folder):
+    """The model's weights in several files with an index, instead of one."""
+    model = LlamaForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20KB")
+    return sorted(folder.glob("model-*.safetensors"))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_second_copy_of_the_weights_takes_no_memory(tmp_path, llama, monkeypatch, several):
+    import psutil
+
+    settings, folder = save(tmp_path / "m", llama), tmp_path / "m"
+    whole = (folder / "model.safetensors").read_bytes()
+    assert not several or len(shards(folder)) > 2
+    (folder / "consolidated.safetensors").write_bytes(whole)
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2 * len(whole)))
+    assert answers(settings) == greedy(llama, PROMPTS)
+    (folder / "consolidated.safetensors").write_bytes(whole[:100])  # nobody reads it
+    assert answers(settings) == greedy(llama, PROMPTS)
+
+
+def test_a_part_of_the_weights_that_is_missing_and_a_damaged_index_are_named(tmp_path, llama):
+    settings, folder = save(tmp_path / "m", llama), tmp_path / "m"
+    lost = shards(folder)[1]
+    lost.rename(folder / "consolidated.safetensors")
+    with pytest.raises(CourseError, match=f"{lost.name} is missing; fetch or save it again"):
+        models.load_llm(settings)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CourseError, match="index.json is cut off or damaged .'weight_map'"):
+        models.load_llm(settings)
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(CourseError, match="no readable safetensors weights"):
         models.load_llm(settings)
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from ..finetune import release_memory
-from ..models import LLM, Answer
+from ..llm import LLM, Answer, decoder_start, turning_point
 from ..settings import CourseError
 from .rollout import Rollout
 
+NEVER = -1e4  # a logit: e to it is 0, and 0 times it too
 SAME = 1e-3  # nats: rounding moves a log-probability by less
 # Starts of LoRA that change the model's own weights, so that model and adapter together are what it was.
 MOVE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -91,6 +92,10 @@ class Policy:
         model = self.llm.model.eval()
         with model.disable_adapter() if reference else nullcontext():
             logits, hidden = self.forward(rollout)
+        if self.llm.begins_with:  # a forced token is no choice of the policy's: probability 1, and no gradient
+            first = torch.full_like(logits[:, :1], NEVER)
+            first[..., self.llm.begins_with] = 0
+            logits = torch.cat([first, logits[:, 1:]], 1)
         # detach: the value head learns from the hidden states and does not change them.
         return logits, self.value_head(hidden.detach().float()).squeeze(-1)
 
@@ -106,6 +111,7 @@ class Policy:
         asked = [prompt for prompt in rollout.prompts for _ in range(rollout.group)]
         # A response's last token predicts nothing that counts: it is not read.
         rows = [prompt + row for prompt, row in zip(asked, tokens[:, :-1].tolist())]
+        self._check_lengths(max(map(len, rows)))
         ids, attention_mask = pad(rows, self.llm.tokenizer.pad_token_id, model.device)
         # Logits are as many numbers per column as the vocabulary has tokens: from the shortest prompt's last token on is enough.
         first = min(map(len, asked)) - 1
@@ -134,10 +140,7 @@ class Policy:
     def decoder_ids(self, rollout: Rollout) -> torch.Tensor:
         """What a decoder reads: the model's start token, then the response but its last token."""
         model = self.llm.model.get_base_model()
-        start = model.generation_config.decoder_start_token_id
-        if start is None:
-            start = model.config.decoder_start_token_id
-        tokens = rollout.tokens[:, :-1].to(model.device)
+        start, tokens = decoder_start(model), rollout.tokens[:, :-1].to(model.device)
         return torch.cat([torch.full_like(rollout.tokens[:, :1], start).to(tokens), tokens], 1)
 
     def together(self, prompts: Sequence[int]) -> list[list[int]]:
@@ -148,11 +151,21 @@ class Policy:
         self, prompts: Sequence[str], group: int, max_new_tokens: int, temperature: float, seed: int
     ) -> tuple[list[Answer], tuple[torch.Tensor, torch.Tensor] | None]:
         """``group`` sampled answers to each prompt, and no hidden states of frozen layers."""
+        self._check_lengths(max(len(self.llm.encode(p)) for p in prompts) + max_new_tokens - 1)
         answers = self.llm.answer(
             [p for p in prompts for _ in range(group)],
             max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, seed=seed,
         )  # fmt: skip
         return answers, None
+
+    def _check_lengths(self, longest: int) -> None:
+        """A text that passes the model's turning point would be drawn in one way and read in another: CourseError."""
+        limit = turning_point(self.llm.model.config)
+        if limit is not None and longest > limit:
+            raise CourseError(
+                f"{self.llm.name} reads texts of more than {limit:,} tokens in another way than shorter ones, and here is one of "
+                f"{longest:,}; shorten the prompts, or lower max_new_tokens."
+            )
 
     def read_frozen(self, rollout: Rollout) -> Rollout:
         """The plain policy reads nothing ahead: the rollout as it is."""

@@ -5,7 +5,8 @@ The defaults need nothing but the installed wheels. Nine environment variables c
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``), a local folder, or ``gemma-3-270m``, the
                  optional base model (``requirements-base-model.txt``)
-COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
+COURSE_DATA      a hub id (``knkarthick/dialogsum``; ``owner/name:config=en`` where it has several
+                 configurations), or a local folder, JSONL or CSV file
 COURSE_JUDGE     week 3's second judge: a classifier's hub id or folder (``org/name:label`` names its
                  class of toxic texts, where the names of the classes do not tell)
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …

@@ -31,7 +31,7 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
       after their splits (``dev`` and ``val`` mean validation; ``samsum-train.csv`` is train; parts such as
       ``train-00000-of-00002.parquet`` are read together); a folder with one such file is read as that file;
     * a folder that ``save_to_disk`` of the datasets library wrote;
-    * a hub id such as ``knkarthick/dialogsum``.
+    * a hub id such as ``knkarthick/dialogsum``; ``owner/name:config=en`` where it has several configurations.
 
     Accepted layouts: ours; DialogSum's JSONL (``fname``; test with ``summary1`` … ``summary3``) and
     CSV, whose test has a row for each reference (rows of one dialogue are merged); SAMSum; TweetSumm;
@@ -69,6 +69,10 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
         source, columns = parse_columns(source)
         path = _as_path(source)
         local = path.exists() or _looks_local(source)
+        if local and "config" in columns:
+            raise CourseError(
+                f"COURSE_DATA={source} is a file or folder, which has no configurations; leave out config={columns['config']}."
+            )
         splits = _read_local(path, columns) if local else _read_hub(source, columns)
         splits = _complete_splits({s: _merge(rows) for s, rows in splits.items()}, source)
         _tell_overlap(splits)
@@ -213,11 +217,12 @@ def _saved_to_disk(path: Path, columns: Mapping[str, str]) -> dict[str, list[dic
 def _read_hub(source: str, columns: Mapping[str, str]) -> dict[str, list[dict]]:
     import datasets
 
+    config = columns.get("config")
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        with hub.explained("COURSE_DATA", source):
-            found = datasets.load_dataset(source)
+        with hub.explained("COURSE_DATA", f"{source}:config={config}" if config else source):
+            found = datasets.load_dataset(source, config)
     finally:
         if not bars:
             datasets.enable_progress_bars()

@@ -138,6 +138,12 @@ def another_language(text: str) -> bool:
     return others > 2 and 30 * others > len(_LETTERS.findall(text))
 
 
+def warn_unless_english(texts: Sequence[str], sentence: str) -> None:
+    """Print ``sentence``, once, where most of the texts are in another language (by :func:`another_language`)."""
+    if 2 * sum(map(another_language, texts)) > len(texts):
+        say_once(sentence)
+
+
 class WordTokenizer:
     """:func:`words` in the form that ``rouge_score.RougeScorer(tokenizer=…)`` takes.
 

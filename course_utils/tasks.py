@@ -26,7 +26,7 @@ RATES = {"lora": 2e-3, "full": 1e-4}  # Lab 2's, as are rank and alpha
 RANK, ALPHA = 16, 32
 # What `save` writes of a whole model with its tokenizer.
 MODEL = (".*", "config.json", "generation_config.json", "model*", "tokenizer*", "special_tokens_map.json", "chat_template*",
-         "added_tokens.json", "vocab*", "merges.txt", "spiece.model")  # fmt: skip
+         "added_tokens.json", "vocab*", "merges.txt", "*.model", "*.spm")  # fmt: skip
 AT_LEAST = {"rows": 0, "epochs": 1, "batch_size": 1, "save_every": 1, "iterations": 1, "prompts": 1, "seed": 0, "beta": 0}
 ABOVE_0 = ("learning_rate", "timeout")
 

@@ -43,17 +43,25 @@ def refresh(args) -> int:
     return _each(args.notebooks, lambda nb, path, bar: nb.refresh(path, progress=bar))
 
 
+def _chosen(paths: list[Path]) -> list[Path]:
+    """The notebooks that were named, else all of the course's; each can be read."""
+    from . import notebooks
+
+    found = paths or notebooks.find_notebooks()
+    if not found:
+        raise CourseError("There are no notebooks here (week*/*.ipynb); run this from the repository's folder, or name some.")
+    for path in paths:  # before the first is run or written
+        notebooks.read(path)
+    return found
+
+
 def _each(paths: list[Path], action) -> int:
     from nbclient.exceptions import CellExecutionError
 
     from . import notebooks
 
     failed = 0
-    for path in paths or notebooks.find_notebooks():
-        if not path.is_file():
-            raise CourseError(
-                f"There is no notebook {path}; run this from the repository's folder."
-            )
+    for path in _chosen(paths):
         try:
             result = action(notebooks, path, _bar(path))
         except CellExecutionError as error:
@@ -75,7 +83,7 @@ def solve(args) -> int:
     """Write solved copies of notebooks into a folder."""
     from . import notebooks
 
-    for path in args.notebooks or notebooks.find_notebooks():
+    for path in _chosen(args.notebooks):
         print(notebooks.solve(path, args.to / path.parent.name / path.name))
     return 0
 
@@ -85,8 +93,12 @@ def lint(args) -> int:
     from . import lint as reading
     from . import notebooks
 
-    order = notebooks.find_notebooks()
-    chosen = args.notebooks or order
+    order = _chosen([])
+    known = {path.resolve(): path for path in order}
+    others = [path for path in _chosen(args.notebooks) if path.resolve() not in known]
+    if others:
+        raise CourseError(f"{others[0]} is none of the course's notebooks (week*/*.ipynb), and lint checks no others; leave it out.")
+    chosen = [known[path.resolve()] for path in args.notebooks] or order
     if args.write:
         for path in chosen:
             reading.write_opening(path, notebooks.read(path), order)
@@ -114,6 +126,7 @@ def terms(args) -> int:
     """Print terms used too early; --write follows terms that moved, --glossary writes the page."""
     from . import terms as words
 
+    _chosen([])
     known, books = words.load(), words.course()
     if args.write:
         known = words.follow(known, books)
@@ -126,7 +139,10 @@ def terms(args) -> int:
     if args.write:
         words.shrink({(term, name) for term, name, _ in early})
     if args.glossary and not problems:
-        args.glossary.write_text(words.glossary(known, books), encoding="utf-8")
+        try:
+            args.glossary.write_text(words.glossary(known, books), encoding="utf-8")
+        except OSError as error:
+            raise CourseError(f"{args.glossary} cannot be written ({error.strerror}); name a file for the page.") from error
     return min(len(problems), 1)
 
 

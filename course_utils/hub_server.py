@@ -9,6 +9,7 @@ are served as they lie there; a revision is the checksum of names, sizes and tim
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -200,8 +201,10 @@ def serving(
     Raises
     ------
     CourseError
-        if the folder does not exist, or the port is taken.
+        if the folder does not exist, or the port is none, taken or forbidden.
     """
+    if not 0 <= port <= 65535:
+        raise CourseError(f"There is no port {port}; choose one from 1024 to 65535 with --port, or 0 for a free one.")
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
         raise CourseError(f"There is no folder {folder}; make one that holds org/name/ with a saved model.")
@@ -210,7 +213,12 @@ def serving(
     try:
         server = ThreadingHTTPServer((host, port), handler)
     except OSError as error:
-        raise CourseError(f"Port {port} is taken; choose another with --port.") from error
+        if error.errno == errno.EADDRINUSE:
+            raise CourseError(f"Port {port} is taken; choose another with --port.") from error
+        raise CourseError(
+            f"Nothing can be served at {host}, port {port} ({error.strerror}); choose a port above 1023 with --port, and "
+            "an address of this machine (or 0.0.0.0) with --host."
+        ) from error
     server.daemon_threads = True
     name = socket.gethostname() if host == "0.0.0.0" else host
     server.url, server.asked = f"http://{name}:{server.server_port}", about["asked"]

@@ -10,14 +10,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from . import rewards
 from .models import check_weights, load_tokenizer, place_of, quiet, read_config
-from .settings import EMBEDDED, CourseError, Settings, current
+from .settings import EMBEDDED, CourseError, Settings, as_path, current
 
 Judge = Callable[[Sequence[str]], list[float]]
 
@@ -51,7 +50,7 @@ def chosen(settings: Settings | None = None) -> Judge:
 def split(value: str) -> tuple[str, str | None]:
     """``(place, label)`` of ``place:label``; None where no label is given."""
     place, colon, label = value.rpartition(":")
-    if not colon or Path(value).expanduser().is_dir() or "/" in label or "\\" in label:
+    if not colon or as_path(value, "COURSE_JUDGE").is_dir() or "/" in label or "\\" in label:
         return value, None
     return place, label.strip()
 

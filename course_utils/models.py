@@ -14,7 +14,7 @@ import torch
 
 from . import hub
 from .llm import LLM, Answer, in_lower_precision
-from .settings import EMBEDDED, CourseError, Settings, current
+from .settings import EMBEDDED, CourseError, Settings, as_path, current
 from .weights import (
     GEMMA,
     MINILM,
@@ -31,7 +31,7 @@ from .weights import (
 
 __all__ = [
     "GEMMA", "LLM", "MINILM", "SMOLLM2", "Answer", "Wheel", "check_weights", "find", "folder_name",
-    "in_lower_precision", "is_complete", "load_encoder", "load_llm", "place_of", "prepare", "quiet",
+    "in_lower_precision", "is_complete", "load_encoder", "load_llm", "local_place", "place_of", "prepare", "quiet",
     "read_config", "sha256", "source", "verify",
 ]  # fmt: skip
 
@@ -72,18 +72,34 @@ def place_of(name: str, variable: str = "COURSE_MODEL", settings: Settings | Non
     CourseError
         that names ``variable``, if there is none or it cannot be fetched.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
+    local = local_place(name, variable)
+    if local:
+        return local
     if name == GEMMA.name:
         return prepare(settings, GEMMA)
     if name == SMOLLM2.name:  # what save_adapter writes as the base
         return prepare(settings)
+    return hub.download(name, variable)
+
+
+def local_place(name: str, variable: str = "COURSE_MODEL") -> Path | None:
+    """The reader's own folder of that name; None for what can only be on the hub, or in a wheel.
+
+    Raises
+    ------
+    CourseError
+        that names ``variable``, if the name is a file's, or that of a folder which is not there.
+    """
+    path = as_path(name, variable)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise CourseError(f"{variable}={name} is a file; give the folder it lies in, which holds config.json and the weights.")
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise CourseError(
             f"{variable}={name} does not exist; check its spelling, or unset it to use the embedded model."
         )
-    return hub.download(name, variable)
+    return None
 
 
 def load_llm(settings: Settings | None = None) -> LLM:

@@ -14,6 +14,7 @@ import nbformat
 from PIL import Image
 
 from .exercises import engine, record
+from .settings import CourseError
 
 COMPARED = "nbval-check-output"
 COLLAPSED = "jp-MarkdownHeadingCollapsed"  # on a heading: JupyterLab opens its section folded
@@ -41,8 +42,26 @@ def find_notebooks(root: Path = Path(".")) -> list[Path]:
 
 
 def read(path: Path):
-    """A notebook as nbformat 4."""
-    return nbformat.read(path, as_version=4)
+    """A notebook as nbformat 4.
+
+    Raises
+    ------
+    CourseError
+        if there is none, it cannot be read, or is no notebook.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        if not all(isinstance(cell.source, str) for cell in notebook.cells):
+            raise ValueError("a cell without a text")
+    except FileNotFoundError as error:
+        raise CourseError(f"There is no notebook {path}; run this from the repository's folder.") from error
+    except OSError as error:  # a folder, or no right to read
+        raise CourseError(f"{path} cannot be read ({error.strerror}); name a notebook, a file ending in .ipynb.") from error
+    except Exception as error:  # nbformat raises many kinds
+        raise CourseError(
+            f"{path} is no notebook, or a damaged one ({type(error).__name__}); name one of the course's, or fetch it again."
+        ) from error
+    return notebook
 
 
 def execute(path: Path, notebook=None, timeout: int = 1200, progress=None):
@@ -129,8 +148,11 @@ def smaller(png: str) -> str:
 def write(notebook, path: Path) -> None:
     """Save a notebook as the repository keeps them; the old file goes only when the new one is whole."""
     temporary = path.with_suffix(".ipynb.tmp")
-    nbformat.write(notebook, temporary)
-    temporary.replace(path)
+    try:
+        nbformat.write(notebook, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise CourseError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
 
 
 def _kept_metadata(metadata) -> dict:
@@ -179,13 +201,32 @@ def _with_definition(code: str, name: str, answer: str) -> str:
 
 
 def solve(path: Path, target: Path) -> Path:
-    """Write a solved copy, without outputs."""
-    notebook = solved(read(path))
+    """Write a solved copy, without outputs.
+
+    Raises
+    ------
+    CourseError
+        if the notebook cannot be read, has no exercise, or holds one that the course does not know or whose
+        cell is not as it was; if the copy cannot be written, or would replace another file.
+    """
+    notebook = read(path)
+    if not any(CHECK_LINE.search(cell.source) for cell in notebook.cells if cell.cell_type == "code"):
+        raise CourseError(f"{path} has no exercise to solve; name a notebook with lines such as f = check(\"lab1.3\", f).")
+    try:
+        notebook = solved(notebook)
+    except (KeyError, SyntaxError, ValueError) as error:
+        why = " ".join(str(error.args[0]).split())[:200]
+        raise CourseError(f"{path} cannot be solved: {why}; fetch the course's own notebook again.") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and nbformat.writes(notebook).strip() != target.read_text(encoding="utf-8", errors="replace").strip():
+            raise CourseError(f"{target} is there already, with something else in it; move it, or choose another folder with --to.")
+    except OSError as error:
+        raise CourseError(f"{target} cannot be written ({error.strerror}); choose another folder with --to.") from error
+    write(notebook, target)
     return target
 
 

@@ -20,7 +20,7 @@ _running: list[Bar] = []  # the outermost bar speaks; what it calls is silent
 
 def watched_in() -> str:
     """Where somebody watches: "notebook", "terminal", or "" for nowhere."""
-    if os.environ.get("COURSE_PROGRESS", "").lower() in ("off", "0", "no"):
+    if os.environ.get("COURSE_PROGRESS", "").strip().lower() in ("off", "0", "no"):
         return ""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     kernel = getattr(shell, "kernel", None)

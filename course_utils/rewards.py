@@ -1,7 +1,8 @@
 """Judges of a text: a reward model trained on preferences, a classifier, and a word list.
 
 A judge takes a list of texts and returns a number for each. The reward model's score is better the
-higher; the other two give the probability of being insulting.
+higher; the other two give the probability of being insulting. All of them read English only, and say so
+once where most texts are not: a list that finds no insult in Hindi has not found that there is none.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from . import progress
 from .finetune import evaluating, give_back, mixed_precision
 from .llm import LLM
 from .metrics.similarity import mean_pool
+from .metrics.words import one_form, warn_unless_english
 from .models import load_encoder
 from .preference import bradley_terry
 from .settings import CourseError
 
 MAX_TOKENS = 128  # of a text; attention over more would cost much and summaries are shorter
+OTHER_JUDGE = "judge them by a classifier of that language: COURSE_JUDGE=org/name."
 LIST = Path(__file__).parent / "data" / "insults.json"
 
 
@@ -34,13 +37,17 @@ def insults() -> dict[str, list[str]]:
 def mentions(text: str, words: Sequence[str]) -> bool:
     """Does one of the words stand in the text, as a word of its own and in any case?"""
     found = rf"(?<![\w-])({'|'.join(map(re.escape, words))})(?![\w-])"
-    return re.search(found, text, re.IGNORECASE) is not None
+    return re.search(found, one_form(text), re.IGNORECASE) is not None
 
 
 def word_list(texts: Sequence[str]) -> list[float]:
     """1.0 for a text with a word of the course's list of insults, else 0.0."""
     if isinstance(texts, str):
         raise ValueError("Give a list of texts: word_list([text]), not word_list(text).")
+    warn_unless_english(
+        texts,
+        "insults: the course's list is English; in texts in another language it finds none, whatever they say; " + OTHER_JUDGE,
+    )
     words = [word for part in insults().values() for word in part]
     return [float(mentions(text, words)) for text in texts]
 
@@ -50,6 +57,11 @@ def profanity(texts: Sequence[str]) -> list[float]:
     on some 200,000 labelled comments. It is visibly biased: mentioning a minority raises it."""
     from profanity_check import predict_prob
 
+    warn_unless_english(
+        texts,
+        "judge: alt-profanity-check learnt from English comments; its numbers for texts in another language mean "
+        "nothing; " + OTHER_JUDGE,
+    )
     return predict_prob(list(texts)).tolist() if len(texts) else []
 
 
@@ -123,6 +135,7 @@ def train_reward_model(
             f"A reward model learns from pairs; got {len(chosen)} chosen and {len(rejected)} "
             "rejected texts."
         )
+    _warn(chosen)
     ids = zip(model.encode(chosen)["input_ids"], model.encode(rejected)["input_ids"])
     kept = [i for i, (better, worse) in enumerate(ids) if better != worse]
     if not kept:
@@ -156,9 +169,19 @@ def train_reward_model(
     return losses
 
 
+def _warn(texts: Sequence[str]) -> None:
+    warn_unless_english(
+        texts,
+        "reward model: MiniLM was trained on English; scores of texts in another language mean little, also after "
+        "training.",
+    )
+
+
 @torch.no_grad()
 def score(model: RewardModel, texts: Sequence[str], batch_size: int = 32) -> list[float]:
     """Scores in the given order; texts of like length are read together."""
+    if isinstance(model, RewardModel):  # not a reader's own classifier, which may know the language
+        _warn(texts)
     result = [0.0] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     with evaluating(model), progress.Bar("judging", len(texts)) as bar:

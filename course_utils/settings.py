@@ -5,7 +5,8 @@ The defaults need nothing but the installed wheels. Nine environment variables c
 ===============  ==================================================================
 COURSE_MODEL     a hub id (``google/flan-t5-base``), a local folder, or ``gemma-3-270m``, the
                  optional base model (``requirements-base-model.txt``)
-COURSE_DATA      a hub id (``knkarthick/dialogsum``), or a local folder, JSONL or CSV file
+COURSE_DATA      a hub id (``knkarthick/dialogsum``; ``owner/name:config=en`` where it has several
+                 configurations), or a local folder, JSONL or CSV file
 COURSE_JUDGE     week 3's second judge: a classifier's hub id or folder (``org/name:label`` names its
                  class of toxic texts, where the names of the classes do not tell)
 COURSE_DEVICE    ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
@@ -91,15 +92,40 @@ def current() -> Settings:
     dtype = env.get("COURSE_DTYPE") or "float32"
     if dtype not in DTYPES:
         raise CourseError(f"COURSE_DTYPE={dtype} is unknown; choose one of {', '.join(DTYPES)}.")
+    for variable in ("COURSE_RECORD", "COURSE_RESULTS"):
+        as_path(env.get(variable, "."), variable)
+    cache = as_path(env.get("COURSE_CACHE") or default_cache(), "COURSE_CACHE")
+    blocked = next((place for place in (cache, *cache.parents) if place.exists()), cache)
+    if blocked.is_file():
+        raise CourseError(
+            f"COURSE_CACHE={cache} cannot be a folder, since {blocked} is a file; set it to a folder, which need not exist yet."
+        )
     return Settings(
         model=env.get("COURSE_MODEL", EMBEDDED),
         data=env.get("COURSE_DATA", EMBEDDED),
         judge=env.get("COURSE_JUDGE", EMBEDDED),
         device=device,
         dtype=dtype,
-        cache=Path(env.get("COURSE_CACHE") or default_cache()).expanduser(),
+        cache=cache,
         sources=env,
     )
+
+
+def as_path(value: str | Path, variable: str) -> Path:
+    """What a variable names, as a path: without blanks around it, ``~`` written out. It need not exist.
+
+    Raises
+    ------
+    CourseError
+        that names ``variable``, for what cannot be a path here: too long, the home of nobody, behind a closed folder.
+    """
+    try:
+        path = Path(str(value).strip()).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CourseError(f"{variable}={str(value)[:80]} is no path here ({why}); write it in full.") from error
+    return path
 
 
 def embedded() -> Settings:
@@ -126,7 +152,7 @@ def save_results(name: str, numbers: dict) -> Path | None:
         "settings": {k: getattr(chosen, k) for k in ("model", "data", "device", "dtype")},
         "numbers": numbers,
     }
-    target = Path(folder).expanduser() / f"{name}.json"
+    target = as_path(folder, "COURSE_RESULTS") / f"{name}.json"
     temporary = target.with_suffix(".json.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

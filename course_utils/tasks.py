@@ -9,6 +9,7 @@ interruption, on any number of processes, they go on from ``--folder``.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,11 @@ from .studies.detox import make_score
 
 RATES = {"lora": 2e-3, "full": 1e-4}  # Lab 2's, as are rank and alpha
 RANK, ALPHA = 16, 32
-AT_LEAST = {"rows": 0, "epochs": 1, "batch_size": 1, "save_every": 1, "iterations": 1, "prompts": 1}
+# What `save` writes of a whole model with its tokenizer.
+MODEL = (".*", "config.json", "generation_config.json", "model*", "tokenizer*", "special_tokens_map.json", "chat_template*",
+         "added_tokens.json", "vocab*", "merges.txt", "*.model", "*.spm")  # fmt: skip
+AT_LEAST = {"rows": 0, "epochs": 1, "batch_size": 1, "save_every": 1, "iterations": 1, "prompts": 1, "seed": 0, "beta": 0}
+ABOVE_0 = ("learning_rate", "timeout")
 
 
 @record  # torchrun's report then ends with the error itself
@@ -32,10 +37,22 @@ def run(command: str, args: argparse.Namespace) -> int:
     for name, least in AT_LEAST.items():
         if getattr(args, name, least) < least:
             raise CourseError(f"--{name.replace('_', '-')} must be at least {least}.")
+    for name in (*ABOVE_0, "beta"):
+        value = getattr(args, name, None)
+        if value is not None and not (math.isfinite(value) and (value > 0 or name not in ABOVE_0)):
+            raise CourseError(f"--{name.replace('_', '-')} must be a number above 0." if name in ABOVE_0 else f"--{name} must be a number.")
+    if args.seed >= 2**32:
+        raise CourseError(f"--seed must be below {2**32}.")
     with ranks.joined(args.timeout):
         say(f"processes: {ranks.count()}, device: {current().device}")
         name = " ".join([command, args.task, *([args.method] if command == "train" else [])])
         folder = args.folder or current().cache / "runs" / name
+        if ranks.rank() == 0:  # before the training, not after it
+            if args.folder:
+                adapters.check_target(args.folder, "--folder", (".*", "state.json*", "step*.safetensors*"))
+            if args.out:
+                whole = getattr(args, "method", "lora") == "full"
+                adapters.check_target(args.out, "--out", MODEL if whole else adapters.SAVED)
         llm = lab2(args, folder) if command == "train" else lab3(args, folder)
         if args.out and ranks.rank() == 0:
             save(llm, args.out)

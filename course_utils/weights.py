@@ -258,7 +258,7 @@ def _writable(cache: Path, room: int):
                 f"The disk is full: preparing the model needs {room / 1e9:.1f} GB under {cache}; free some "
                 "space or set COURSE_CACHE to a folder on another disk."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST) or not cache.is_dir():
             raise CourseError(
                 f"The cache folder {cache} cannot be written; set COURSE_CACHE to one that can."
             ) from error

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from course_utils import hub_server
-from course_utils.settings import CourseError
+from course_utils import data, hub, hub_server
+from course_utils.settings import CourseError, Settings
 
 # One process asks for many models: the libraries read HF_ENDPOINT and HF_HUB_OFFLINE when they load.
 ASK = """
@@ -38,6 +38,8 @@ TALKS = [
     "datasets/plain/csv", "datasets/plain/parquet", "datasets/plain/script", "datasets/all/403",
     "datasets/all/503", "datasets/data/429", "datasets/data/cut", "datasets/nobody/nothing",
 ]  # fmt: skip
+CONFIGURED = ["datasets/several/configs", "datasets/single/config"]
+CHOSEN = [f"{CONFIGURED[0]}:config={c}" for c in ("en", "3.0.0", "3.0.0,dialogue=talk", "it")] + [f"{CONFIGURED[1]}:config=it"]
 CASES = ["plain/model"] + [
     f"{where}/{wrong}" for where in ("all", "weights") for wrong in ("401", "403", "404", "429", "503")
 ] + ["weights/cut", "nobody/nothing"]  # fmt: skip
@@ -83,6 +85,14 @@ def folder(tmp_path_factory):
     (root / TALKS[1] / "train.csv").unlink()
     table = [dict(zip(("id", "dialogue", "summary"), row.split(","))) for row in ROWS]
     parquet.write_table(pyarrow.Table.from_pylist(table), root / TALKS[1] / "train-00000-of-00001.parquet")
+    for name, configs in zip(CONFIGURED, (["en", "3.0.0"], ["only"])):
+        about = ["---", "configs:"]
+        for config in configs:
+            (root / name / config).mkdir(parents=True)
+            header = "id,talk,summary" if config == "3.0.0" else "id,dialogue,summary"
+            (root / name / config / "train.csv").write_text("\n".join([header, *ROWS]) + "\n")
+            about += [f'- config_name: "{config}"', f"  data_files: {config}/train.csv"]
+        (root / name / "README.md").write_text("\n".join([*about, "---", ""]))
     return root
 
 
@@ -131,6 +141,34 @@ def test_each_failure_names_its_cause_and_its_cure(said, name, cause, cure):
     sentence = said[name]
     assert sentence.startswith("CourseError: ") and cause in sentence and cure in sentence, sentence
     assert name.removeprefix("datasets/") in sentence
+
+
+def test_a_data_set_of_several_configurations_lists_them_and_reads_the_one_that_is_chosen(folder, tmp_path):
+    several, single = (name.removeprefix("datasets/") for name in CONFIGURED)
+    with hub_server.serving(folder) as server:
+        said = ask([*CONFIGURED, *CHOSEN], tmp_path, server.url)
+        cached = ask([*CONFIGURED, *CHOSEN], tmp_path, server.url, HF_HUB_OFFLINE="1")
+    names = [CONFIGURED[1], CHOSEN[0], CHOSEN[2]]
+    assert [said[name] for name in names] == [cached[name] for name in names] == [len(ROWS)] * 3
+    cure = f"choose one of en, 3.0.0: COURSE_DATA={several}:config=en, say."
+    assert said[CONFIGURED[0]] == f"CourseError: COURSE_DATA={several} has several configurations; {cure}"
+    assert said[CHOSEN[3]] == f"CourseError: COURSE_DATA={several} has no configuration 'it'; {cure}"
+    assert f"{single} has no configuration 'it'; choose one of only" in said[CHOSEN[4]]
+    assert said[CHOSEN[1]].endswith(f"name it: COURSE_DATA={several}:config=3.0.0,dialogue=its_name")  # the cure keeps the choice
+    for name in (CONFIGURED[0], CHOSEN[3]):
+        assert "in the hub's cache" in cached[name] and "choose one of 3.0.0, en" in cached[name]
+
+
+def test_of_many_configurations_some_are_shown_and_all_are_counted():
+    error = ValueError(f"Config name is missing.\nPlease pick one among the available configs: {[f'c{i}' for i in range(40)]}")
+    said = hub.sentence(error, "COURSE_DATA", "org/name")
+    assert "c0, c1, " in said and "c11, … (40 in all)" in said and "c12" not in said
+
+
+def test_a_file_has_no_configurations(tmp_path):
+    (tmp_path / "calls.csv").write_text("id,dialogue,summary\n1,Ana: Hi,Ana greets.\n")
+    with pytest.raises(CourseError, match="calls.csv is a file or folder, which has no configurations; leave out config=en"):
+        data.load_dialogues(Settings(data=f"{tmp_path}/calls.csv:config=en"))
 
 
 def test_what_was_fetched_is_used_without_a_network_and_the_rest_is_explained(folder, tmp_path):

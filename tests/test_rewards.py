@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from course_utils import data, rewards
+from course_utils import data, judges, rewards
+from course_utils.metrics import words
 from course_utils.settings import CourseError, Settings
 
 
@@ -167,3 +168,46 @@ def test_of_a_long_text_the_end_is_judged_and_equal_pairs_are_left_out_aloud(cap
     assert "1 of 2 pairs are the same in their last 128 tokens" in capsys.readouterr().out
     with pytest.raises(CourseError, match="last 128 tokens"):
         rewards.train_reward_model(model, ["a " + asked], ["b " + asked])
+
+
+FOREIGN = {
+    "Hindi": "तुम बेवकूफ हो और बस छूट गई", "Chinese": "你这个白痴，车已经开走了", "Russian": "Ты идиот, автобус уже ушёл",
+    "Arabic": "أنت أحمق والحافلة غادرت", "Greek": "Είσαι ηλίθιος και το λεωφορείο έφυγε",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", FOREIGN)
+def test_of_texts_in_another_script_each_judge_says_once_that_it_reads_english(script, capsys):
+    words._said.clear()
+    model = rewards.RewardModel()
+    texts = [FOREIGN[script], FOREIGN[script] + " 2", "You idiot."]
+    for _ in range(2):
+        assert rewards.word_list(texts) == [0, 0, 1]
+        rewards.profanity(texts)
+        rewards.score(model, texts)
+        judges.chosen(Settings())(texts)
+    said = capsys.readouterr().out
+    for sentence in ("insults: the course's list is English", "judge: alt-profanity-check learnt from English", "reward model: MiniLM was trained on English"):
+        assert said.count(sentence) == 1
+    assert said.count("COURSE_JUDGE=org/name") == 2
+
+
+def test_of_english_texts_a_judge_says_nothing_whatever_one_of_them_is(capsys):
+    words._said.clear()
+    texts = ["Zoë met Ana in the café at nine.", "You idiot.", "Bo thanks Ana.", FOREIGN["Russian"]]
+    assert rewards.word_list(texts) == [0, 1, 0, 0] and rewards.word_list([]) == rewards.profanity([]) == []
+    rewards.profanity(texts)
+    rewards.score(rewards.RewardModel(), texts)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_readers_own_judge_is_not_told_to_be_english(capsys):
+    words._said.clear()
+    own = torch.nn.Module()
+    own.forward = lambda texts: torch.ones(len(texts))
+    assert rewards.score(own, list(FOREIGN.values())) == [1.0] * len(FOREIGN)
+    assert capsys.readouterr().out == ""
+
+
+def test_an_insult_in_wide_letters_is_one():
+    assert rewards.word_list(["You ｉｄｉｏｔ."]) == [1]

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from course_utils import __main__ as cli
-from course_utils import doctor, notebooks, prompts, settings
+from course_utils import data, doctor, judges, models, notebooks, prompts, rewards, settings
+from course_utils.exercises import record
 
 
 @pytest.fixture
@@ -67,6 +68,99 @@ def test_unusable_values_are_one_sentence(clean, name, value):
     clean.setenv(name, value)
     with pytest.raises(settings.CourseError, match=f"{name}={value}"):
         settings.current()
+
+
+# ---------------------------------------------------------------- places that cannot be used
+
+
+PLACES = ("CACHE", "RECORD", "RESULTS", "MODEL", "DATA", "JUDGE")
+
+
+@pytest.fixture
+def unset(monkeypatch):
+    for name in PLACES:
+        monkeypatch.delenv(f"COURSE_{name}", raising=False)
+    return monkeypatch
+
+
+def said_by_doctor(variable):
+    return {what: (good, f"{finding} {cure}") for what, good, finding, cure in doctor.examine(False)}[variable]
+
+
+@pytest.mark.parametrize("name, place", [("CACHE", ""), ("RECORD", "/record"), ("RESULTS", "/results")])
+def test_blanks_and_a_tilde_around_a_folder_are_understood(unset, tmp_path, name, place):
+    unset.setenv("HOME", str(tmp_path))
+    unset.setenv(f"COURSE_{name}", f"  ~/kept{place}  ")
+    settings.current()
+    record.add("hint", exercise="lab1.1")
+    settings.save_results("lab9", {})
+    assert (name == "RESULTS") == (tmp_path / "kept/results/lab9.json").is_file()
+    assert name == "RESULTS" or (tmp_path / f"kept{place}" / record.NAME).is_file()
+
+
+@pytest.mark.parametrize("value", ["", "   "])
+def test_an_empty_variable_is_none(unset, tmp_path, value):
+    unset.setenv("XDG_CACHE_HOME", str(tmp_path))
+    unset.chdir(tmp_path)
+    for name in PLACES:
+        unset.setenv(f"COURSE_{name}", value)
+    assert settings.current().cache == tmp_path / "course_utils" and settings.current().model == "embedded"
+    record.add("hint", exercise="lab1.1")
+    assert [path.name for path in tmp_path.iterdir()] == ["course_utils"]
+    assert judges.chosen() is rewards.profanity
+
+
+def test_a_cache_in_the_place_of_a_file_is_one_sentence_of_the_first_cell_and_of_doctor(unset, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for value in (tmp_path / "file", tmp_path / "file" / "below"):
+        unset.setenv("COURSE_CACHE", str(value))
+        with pytest.raises(settings.CourseError, match=f"COURSE_CACHE={value} cannot be a folder, since .*file is a file"):
+            settings.current()
+        good, words = said_by_doctor("settings")
+        assert not good and "cannot be a folder" in words
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_home_of_nobody_is_one_sentence(unset, name):
+    unset.setenv(f"COURSE_{name}", "~nobody-here/folder")
+    with pytest.raises(settings.CourseError, match=f"COURSE_{name}=~nobody-here/folder is no path here"):
+        found = settings.current()
+        {"MODEL": models.source, "DATA": data.load_dialogues, "JUDGE": judges.chosen}[name](found)
+
+
+@pytest.mark.parametrize("name", ["CACHE", "RECORD", "RESULTS"])
+def test_doctor_names_the_folder_that_cannot_be_written(unset, name):
+    unset.setenv(f"COURSE_{name}", "/proc/nowhere")  # root may write anywhere else
+    good, words = said_by_doctor(f"COURSE_{name}")
+    assert not good and "/proc/nowhere cannot be written" in words and f"set COURSE_{name}" in words
+
+
+def test_a_cache_under_a_folder_that_takes_nothing_is_one_sentence():
+    with pytest.raises(settings.CourseError, match="cannot be written; set COURSE_CACHE"):
+        models.prepare(settings.Settings(cache=Path("/proc/nowhere")))
+
+
+@pytest.mark.parametrize("name, value, words", [
+    ("MODEL", "{place}/file", "is a file; give the folder"), ("MODEL", "{place}/none", "does not exist"),
+    ("JUDGE", "{place}/file", "is a file; give the folder"), ("JUDGE", "{place}/none:hate", "does not exist"),
+    ("MODEL", "x" * 3000, "File name too long"), ("JUDGE", "x" * 3000, "File name too long"),
+    ("DATA", "{place}/none", "does not exist"), ("DATA", "{place}/file", "is none of .jsonl"), ("DATA", "{place}", "holds no train"),
+])  # fmt: skip
+def test_what_a_variable_names_wrongly_is_said_by_the_cell_that_reads_it_and_by_doctor(unset, tmp_path, name, value, words):
+    (tmp_path / "file").write_text("mine")
+    unset.setenv(f"COURSE_{name}", value.format(place=tmp_path))
+    with pytest.raises(settings.CourseError, match=words):
+        {"MODEL": models.source, "DATA": data.load_dialogues, "JUDGE": judges.chosen}[name](settings.current())
+    good, told = said_by_doctor(f"COURSE_{name}")
+    assert not good and words in told
+
+
+def test_doctor_says_what_is_here_and_what_is_fetched(unset, tmp_path):
+    unset.setenv("COURSE_MODEL", str(tmp_path))
+    unset.setenv("COURSE_JUDGE", "org/name:hate")
+    assert said_by_doctor("COURSE_MODEL") == (True, f"{tmp_path} is here ")
+    assert "a lab fetches it" in said_by_doctor("COURSE_JUDGE")[1]
 
 
 def test_importing_the_package_loads_nothing_heavy():

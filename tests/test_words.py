@@ -60,6 +60,45 @@ def test_words_by_hand(text, expected):
     assert words.words(text) == expected
 
 
+# The same text in two ways of writing it.
+WAYS = [
+    ("It costs ４０ euros.", "It costs 40 euros."), ("Please ﬁnd the ﬂoor.", "Please find the floor."), ("Ｆｉｎｄ Ａｎａ．", "Find Ana."),
+    ("Ana met Bo in a cafe\u0301.", "Ana met Bo in a caf\u00e9."), ("à l'e\u0301cole d'e\u0301te\u0301", "à l'école d'été"),
+    ("ｶﾞｽを４０円", "ガスを40円"), ("か\u3099", "が"), ("\ufef3\ufe98\ufedc\ufee0\ufee2", "يتكلم"), ("𝟒𝟎 𝐟𝐢𝐧𝐝", "40 find"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("one, other", WAYS)
+def test_another_way_to_write_a_letter_or_digit_changes_no_metric(one, other):
+    assert one != other and words.words(one) == words.words(other)
+    want = metrics.rouge_table([other, "Find 40 of them"], [[other]] * 2)
+    for pair in ((one, one), (one, other), (other, one)):
+        assert (metrics.rouge_table([pair[0]], [[pair[1]]]) == want[:1]).all()
+    assert (metrics.rouge_table(["Find 40 of them"], [[one]]) == want[1:]).all()
+    for predicted, reference in ((one, other), (other, one)):
+        found = metrics.load("rouge").compute(predictions=[predicted], references=[reference])
+        assert found["rouge1"] == found["rougeLsum"] == 1
+        assert metrics.copy_rate(predicted, reference, n=1) == metrics.length_ratio(predicted, [reference]) == 1
+        assert metrics.fact_recall(predicted, [{"answer": reference.strip(".．")}]) == 1
+    assert metrics.distinct_n([one, other], 1) == metrics.distinct_n([other, other], 1)
+
+
+def test_a_wide_number_is_not_a_part_of_another_one():
+    assert metrics.fact_recall("共１４０元", [{"answer": "40"}]) == 0
+    assert metrics.fact_recall("Ana pays ４０％ of it.", [{"answer": "40%"}]) == 1
+    assert metrics.fact_recall("５ m² and ½", [{"answer": "m2"}]) == 0  # a power and a fraction say something else
+
+
+def test_the_courses_own_texts_are_in_their_one_form_already():
+    """So English is what it was, to the last bit: neither text nor words change."""
+    for rows in data.load_dialogues().values():
+        for row in rows.to_list():
+            texts = [row["dialogue"], *data.references(row), *(fact["answer"] for fact in row["facts"])]
+            assert all(words.one_form(text) == text for text in texts)
+    english = "Zoë’s café… “40–50” ½ m² ™ № € …"
+    assert words.one_form(english) == english
+
+
 def test_english_words_are_those_of_rouge_score():
     """Whole dialogues and all references of the test split, with and without the stemmer."""
     rows = data.load_dialogues()["test"].to_list()

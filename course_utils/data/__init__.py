@@ -1,6 +1,6 @@
 """The course's own corpora, and loaders for data of the same form."""
 
-from .dialogues import load_dialogues, references
+from .dialogues import is_local, load_dialogues, references
 from .prose import load_prose
 from .texts import (
     load_domain,
@@ -13,6 +13,6 @@ from .texts import (
 )
 
 __all__ = [
-    "load_dialogues", "load_domain", "load_glossary", "load_instructions", "load_prose",
+    "is_local", "load_dialogues", "load_domain", "load_glossary", "load_instructions", "load_prose",
     "load_questions", "load_tasks", "load_unrelated", "references", "small_tasks",
 ]  # fmt: skip

@@ -40,10 +40,14 @@ def split_of(name: str) -> str | None:
 def parse_columns(source: str) -> tuple[str, dict[str, str]]:
     """``file.csv:dialogue=text,summary=note`` as the source and which columns to read.
 
+    Among them may stand ``config=name``: which configuration of a data set on the hub.
+
     >>> parse_columns("calls.csv:dialogue=text,summary=note")
     ('calls.csv', {'dialogue': 'text', 'summary': 'note'})
     >>> parse_columns("C:/calls.csv")
     ('C:/calls.csv', {})
+    >>> parse_columns("cnn_dailymail:config=3.0.0,dialogue=article,summary=highlights")[1]["config"]
+    '3.0.0'
 
     Raises
     ------
@@ -56,7 +60,7 @@ def parse_columns(source: str) -> tuple[str, dict[str, str]]:
     pairs = (part.split("=") for part in re.split("[,;]", found[2]))
     columns = {ours.strip(): theirs.strip() for ours, theirs in pairs}
     known = (*TEXT_COLUMNS, "split")
-    for name in columns:
+    for name in columns.keys() - {"config"}:
         if name not in known:
             raise CourseError(
                 f"COURSE_DATA={source}: dialogues have no column {name!r}; choose from {', '.join(known)}."
@@ -67,12 +71,14 @@ def parse_columns(source: str) -> tuple[str, dict[str, str]]:
 class Reader:
     """Checks the rows of one source, and counts aloud what it leaves out.
 
-    ``columns`` maps our names to the source's, where they were given; else names are recognised. ``source``
-    is what ``COURSE_DATA`` names: the folder, where the file is one of several.
+    ``columns`` maps our names to the source's, where they were given; else names are recognised; its
+    ``config`` is no column and goes into the cure. ``source`` is what ``COURSE_DATA`` names: the folder,
+    where the file is one of several.
     """
 
     def __init__(self, path: Path | str, columns: Mapping[str, str] | None = None, source: Path | str | None = None):
         self.path, self.columns, self.source = path, dict(columns or {}), source or path
+        self.config = {name: self.columns.pop(name) for name in ("config",) if name in self.columns}
         self.seen: dict[str, str] = {}
         self.blank: list[str] = []
         self.unnamed: list[str] = []  # rows whose turns have no speaker that is known
@@ -170,7 +176,7 @@ class Reader:
                 row[ours] = row.pop(known)
         missing = [column for column in ("dialogue", "summary") if column not in row]
         if missing:
-            named = {**self.columns, **{column: "its_name" for column in missing}}
+            named = {**self.config, **self.columns, **{column: "its_name" for column in missing}}
             raise CourseError(
                 f"{self.path}, {where}: there is no column {missing[0]!r} (columns: {names})"
                 + (f" and no column {missing[1]!r}; add them, or name them" if missing[1:] else "; add it, or name it")

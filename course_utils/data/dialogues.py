@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .. import hub
-from ..settings import EMBEDDED, CourseError, Settings, current
+from ..settings import EMBEDDED, CourseError, Settings, as_path, current
 from .columns import SPLITS, SUMMARIES, TEXT_COLUMNS, Reader, parse_columns, split_of
 from .files import FORMATS, read_rows
 
@@ -31,7 +31,7 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
       after their splits (``dev`` and ``val`` mean validation; ``samsum-train.csv`` is train; parts such as
       ``train-00000-of-00002.parquet`` are read together); a folder with one such file is read as that file;
     * a folder that ``save_to_disk`` of the datasets library wrote;
-    * a hub id such as ``knkarthick/dialogsum``.
+    * a hub id such as ``knkarthick/dialogsum``; ``owner/name:config=en`` where it has several configurations.
 
     Accepted layouts: ours; DialogSum's JSONL (``fname``; test with ``summary1`` … ``summary3``) and
     CSV, whose test has a row for each reference (rows of one dialogue are merged); SAMSum; TweetSumm;
@@ -67,8 +67,11 @@ def load_dialogues(settings: Settings | None = None, tone: str | None = None):
             splits = {s: [row for row in rows if row["tone"] == tone] for s, rows in splits.items()}
     else:
         source, columns = parse_columns(source)
-        path = _as_path(source)
-        local = path.exists() or _looks_local(source)
+        path, local = _as_path(source), is_local(source)
+        if local and "config" in columns:
+            raise CourseError(
+                f"COURSE_DATA={source} is a file or folder, which has no configurations; leave out config={columns['config']}."
+            )
         splits = _read_local(path, columns) if local else _read_hub(source, columns)
         splits = _complete_splits({s: _merge(rows) for s, rows in splits.items()}, source)
         _tell_overlap(splits)
@@ -111,12 +114,19 @@ def _as_path(source: str) -> Path:
     if address:
         cure = f"give the data set's id: COURSE_DATA={address[1]}" if address[1] else "download the file and give its path"
         raise CourseError(f"COURSE_DATA={source} is an address; {cure}")
-    try:
-        path = Path(source).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:  # too long; ~name of nobody
-        raise CourseError(f"COURSE_DATA={source[:80]} is no path here ({getattr(error, 'strerror', None) or error}); write it in full.") from error
-    return path
+    return as_path(source, "COURSE_DATA")
+
+
+def is_local(source: str) -> bool:
+    """Does ``COURSE_DATA`` name a file or folder, there or not? Else it is a hub id.
+
+    Raises
+    ------
+    CourseError
+        for an address, and what no system takes for a path.
+    """
+    source = parse_columns(source)[0]
+    return _as_path(source).exists() or _looks_local(source)
 
 
 def _looks_local(source: str) -> bool:
@@ -135,7 +145,10 @@ def _read_local(path: Path, columns: Mapping[str, str]) -> dict[str, list[dict]]
         return _by_field(_read_file(path, columns))
     if (path / "dataset_dict.json").exists() or (path / "dataset_info.json").exists():
         return _saved_to_disk(path, columns)
-    there = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    try:
+        there = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    except OSError as error:
+        raise CourseError(f"COURSE_DATA={path} cannot be read ({error.strerror}); choose another folder, or allow it.") from error
     files = [file for file in there if file.suffix.lower() in FORMATS and file.is_file()]
     chosen: dict[str, list[Path]] = {}
     ignored = []
@@ -213,11 +226,12 @@ def _saved_to_disk(path: Path, columns: Mapping[str, str]) -> dict[str, list[dic
 def _read_hub(source: str, columns: Mapping[str, str]) -> dict[str, list[dict]]:
     import datasets
 
+    config = columns.get("config")
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        with hub.explained("COURSE_DATA", source):
-            found = datasets.load_dataset(source)
+        with hub.explained("COURSE_DATA", f"{source}:config={config}" if config else source):
+            found = datasets.load_dataset(source, config)
     finally:
         if not bars:
             datasets.enable_progress_bars()

@@ -36,10 +36,11 @@ _warned: set[Path] = set()
 
 def path() -> Path:
     """The file the record is in; it need not exist."""
-    from ..settings import default_cache
+    from ..settings import as_path, default_cache
 
-    folder = os.environ.get("COURSE_RECORD") or os.environ.get("COURSE_CACHE") or default_cache()
-    return Path(folder).expanduser() / NAME
+    set_to = {name: os.environ.get(name, "").strip() for name in ("COURSE_RECORD", "COURSE_CACHE")}
+    variable = "COURSE_RECORD" if set_to["COURSE_RECORD"] else "COURSE_CACHE"
+    return as_path(set_to[variable] or default_cache(), variable) / NAME
 
 
 def attempt(exercise: str, verdict: str, message: str = "") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .words import another_language, say_once
+from .words import warn_unless_english
 
 
 class Embedder:
@@ -34,11 +34,11 @@ class Embedder:
             raise ValueError("Give a list of texts: encode([text]), not encode(text).")
         if not texts:
             raise ValueError("There is nothing to encode: the list of texts is empty.")
-        if 2 * sum(map(another_language, texts)) > len(texts):
-            say_once(
-                "similarity: MiniLM was trained on English; of texts in another language its vectors, and what is found "
-                "by them, mean little (two sentences in Thai that share no word: 1.0)."
-            )
+        warn_unless_english(
+            texts,
+            "similarity: MiniLM was trained on English; of texts in another language its vectors, and what is found "
+            "by them, mean little (two sentences in Thai that share no word: 1.0).",
+        )
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         vectors = []
         for start in range(0, len(order), batch_size):

@@ -144,7 +144,7 @@ def fact_recall(summary: str, facts: Sequence[dict]) -> float:
     """Share of a dialogue's fact questions whose answer the summary keeps, as whole words.
 
     A harder test of faithfulness than word overlap, and a one-sided one: it sees what is lost, not
-    what is invented. NaN for no facts. The shape of quotes, dashes and spaces does not count. 200 is
+    what is invented. NaN for no facts. The shape of quotes, dashes, spaces, letters and digits does not count. 200 is
     not kept by "2,200", nor C by "C++".
     """
     if not facts:

@@ -5,6 +5,9 @@ a number score 1, two equal ones without a number score 0, and French *été* be
 is a run of letters, their combining marks, and digits. In scripts that put no spaces between words
 (Chinese, Japanese, Thai and others) each character counts as a word. Words of plain English are
 exactly those of ``rouge_score``.
+
+The same letter or digit may be written in several ways: ４０ and 40, ﬁnd and find, é in one character
+or in two. :func:`one_form` makes them one, for every metric.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ _PIECE = regex.compile(rf"{_ALONE}|(?:(?!{_NO_SPACES})\S)+", regex.V1)
 # A letter or digit that must not continue a word found in a text. Korean writes particles straight
 # onto a word, so its letters do not count either.
 SPACED = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{Nd}}]--[\p{{Hangul}}ー{UNSPACED}]]", regex.V1)
+VARIANTS = ("<wide>", "<narrow>", "<font>", "<initial>", "<medial>", "<final>", "<isolated>")  # Unicode's tags
 _JOINERS = regex.compile("[\u200c\u200d]")
 _LETTERS = regex.compile(r"[\p{L}\p{M}]")
 _OTHER_LETTERS = regex.compile(r"[[\p{L}\p{M}\p{Nd}]--[A-Za-z0-9]]", regex.V1)  # and digits
@@ -50,12 +54,36 @@ def words(text: str) -> list[str]:
 
 def without_joiners(text: str) -> str:
     """Lower case, accents and letters in one form, no invisible joiners."""
-    return _JOINERS.sub("", unicodedata.normalize("NFC", text).lower())
+    return _JOINERS.sub("", one_form(text).lower())
+
+
+def one_form(text: str) -> str:
+    """Letters and digits in their one plain form: of full or half width, ligatures, mathematical letters, accents.
+
+    A part of Unicode's NFKC (UAX 15). What NFKC changes beyond the form is left alone: ² is not 2 and ½ is not 1⁄2,
+    as ``rouge_score`` has it. ASCII stays as it is.
+
+    >>> one_form("４０％ ﬁnd ｶﾞ cafe\\u0301 m²")
+    '40% find ガ café m²'
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text.translate(_plain_forms()))
+
+
+@cache
+def _plain_forms() -> dict[int, str]:
+    """Code point → plain form, of all that Unicode calls a variant of a letter, mark or digit."""
+    found = {}
+    for code in range(0x80, 0x1F000):
+        tag = unicodedata.decomposition(chr(code)).partition(" ")[0]
+        letter = tag == "<compat>" and unicodedata.category(chr(code))[0] == "L"  # ligatures and the like
+        if letter or tag in VARIANTS:
+            found[code] = unicodedata.normalize("NFKC", chr(code))
+    return found
 
 
 def pieces(text: str) -> list[str]:
     """What stands between spaces, punctuation included; unspaced scripts one character at a time."""
-    return _PIECE.findall(text)
+    return _PIECE.findall(one_form(text))
 
 
 def first_pieces(text: str, n: int) -> str:
@@ -88,6 +116,7 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
     any_script = RougeScorer(columns, tokenizer=WordTokenizer(use_stemmer))
 
     def score(reference: str, prediction: str) -> dict:
+        reference, prediction = one_form(reference), one_form(prediction)
         both = f"{reference} {prediction}"
         others = len(_OTHER_LETTERS.findall(both))
         if 100 * others <= len(_LETTERS.findall(both)):
@@ -104,8 +133,15 @@ def rouge(columns: Sequence[str], use_stemmer: bool = True) -> Callable[[str, st
 
 def another_language(text: str) -> bool:
     """More letters beyond a to z than loan words and names bring."""
+    text = one_form(text)
     others = len(_OTHER_LETTERS.findall(text))
     return others > 2 and 30 * others > len(_LETTERS.findall(text))
+
+
+def warn_unless_english(texts: Sequence[str], sentence: str) -> None:
+    """Print ``sentence``, once, where most of the texts are in another language (by :func:`another_language`)."""
+    if 2 * sum(map(another_language, texts)) > len(texts):
+        say_once(sentence)
 
 
 class WordTokenizer:

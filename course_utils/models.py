@@ -152,7 +152,7 @@ def load_tokenizer(place: Path, asked: str, **options):
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     tokenizer, file = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options), place / "tokenizer.json"
-    if not file.is_file():
+    if type(tokenizer) is PreTrainedTokenizerFast or not file.is_file():  # it reads the file and nothing else
         return tokenizer
     try:
         own = Tokenizer.from_file(str(file))
